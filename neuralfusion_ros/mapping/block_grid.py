@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sparse, unbounded voxel grid: blocks of 8x8x8 voxels in one growing pool, found through a hash table.
+
+Voxel i covers [i, i + 1) * voxel_size and its values belong to the centre. Inside a block a voxel's number is
+(x * 8 + y) * 8 + z.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from neuralfusion_ros.mapping.block_index import KEY_LIMIT, BlockIndex, pack_keys, unpack_keys
+
+BLOCK_SIZE = 8
+BLOCK_VOXELS = BLOCK_SIZE**3
+
+
+class BlockGrid:
+    """Values of `channels` numbers per voxel, allocated block by block.
+
+    voxel_size_m: edge of a voxel. max_bytes: the pool never grows beyond it; blocks that do not fit are refused.
+    dtype: of the stored values. The rows of the pool are stable: a block keeps its row until `clear`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        voxel_size_m: float,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float16,
+        max_bytes: int = 2 << 30,
+    ) -> None:
+        if voxel_size_m <= 0:
+            raise ValueError(f"voxel size must be positive, got {voxel_size_m}")
+        self.voxel_size_m = voxel_size_m
+        self.channels = channels
+        self.device = torch.device(device)
+        self.max_blocks = max_bytes // (BLOCK_VOXELS * channels * dtype.itemsize)
+        self._pool = torch.zeros((0, BLOCK_VOXELS, channels), dtype=dtype, device=self.device)
+        self._keys = torch.zeros((0, 3), dtype=torch.int32, device=self.device)
+        self._index = BlockIndex(self.device)
+        self.n_blocks = 0
+
+    @property
+    def block_size_m(self) -> float:
+        """Edge of a block in metres."""
+        return BLOCK_SIZE * self.voxel_size_m
+
+    @property
+    def values(self) -> torch.Tensor:
+        """(n_blocks, 512, channels) values; a view, so writing to it writes to the grid."""
+        return self._pool[: self.n_blocks]
+
+    @property
+    def keys(self) -> torch.Tensor:
+        """(n_blocks, 3) int32 coordinates of every block, in units of blocks."""
+        return self._keys[: self.n_blocks]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held by the pool, the keys and the hash table, in bytes."""
+        return self._pool.nbytes + self._keys.nbytes + self._index.nbytes
+
+    def clear(self) -> None:
+        """Forgets every block and gives the memory back."""
+        self.__init__(  # type: ignore[misc]
+            self.channels, self.voxel_size_m, self.device, self._pool.dtype, self.max_blocks * self._block_bytes
+        )
+
+    def find(self, keys: torch.Tensor) -> torch.Tensor:
+        """(..., 3) block coordinates to (...) int64 rows, -1 where there is no block."""
+        return self._index.find(pack_keys(keys).reshape(-1)).reshape(keys.shape[:-1])
+
+    def allocate(self, keys: torch.Tensor) -> int:
+        """Makes sure that the (N, 3) blocks exist, new ones filled with zeros.
+
+        Returns the number of blocks that were refused because the grid is full or they lie out of the range of
+        block coordinates (+-2^20).
+        """
+        in_range = (keys.abs() < KEY_LIMIT).all(dim=-1)
+        packed = pack_keys(keys[in_range]).unique()
+        packed = packed[self._index.find(packed) < 0]
+        room = self.max_blocks - self.n_blocks
+        refused = int((~in_range).sum()) + max(0, len(packed) - room)
+        packed = packed[: max(0, room)]
+        first = self.n_blocks
+        self._reserve(first + len(packed))
+        self.n_blocks += len(packed)
+        self._keys[first : self.n_blocks] = unpack_keys(packed)
+        self._index.insert(packed, torch.arange(first, self.n_blocks, device=self.device))
+        return refused
+
+    def set_blocks(self, keys: torch.Tensor, values: torch.Tensor) -> int:
+        """Writes (N, 512, channels) values to the (N, 3) blocks, allocating them. Returns how many were refused."""
+        refused = self.allocate(keys)
+        rows = self.find(keys)
+        kept = rows >= 0
+        self.values[rows[kept]] = values[kept].to(self._pool.dtype)
+        return refused
+
+    def block_corners_m(self) -> torch.Tensor:
+        """(n_blocks, 3) float32 smallest corner of every block, in metres."""
+        return self.keys * self.block_size_m
+
+    @property
+    def _block_bytes(self) -> int:
+        return BLOCK_VOXELS * self.channels * self._pool.dtype.itemsize
+
+    def _reserve(self, n_blocks: int) -> None:
+        capacity = len(self._pool)
+        if n_blocks <= capacity:
+            return
+        capacity = min(max(n_blocks, capacity + capacity // 4, 256), self.max_blocks)
+        pool = torch.zeros((capacity, *self._pool.shape[1:]), dtype=self._pool.dtype, device=self.device)
+        pool[: self.n_blocks] = self.values
+        keys = torch.zeros((capacity, 3), dtype=torch.int32, device=self.device)
+        keys[: self.n_blocks] = self.keys
+        self._pool, self._keys = pool, keys
+
+
+def voxel_offsets(device: torch.device | str = "cpu") -> torch.Tensor:
+    """(512, 3) int64 position of every voxel inside its block, in the order of the pool."""
+    axis = torch.arange(BLOCK_SIZE, device=device)
+    return torch.cartesian_prod(axis, axis, axis)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A hash table from block coordinates to rows, vectorised in torch, with a cost that does not grow with the map.
+
+Open addressing with linear probing. It works on whole tensors on any device, which a Python dict cannot.
+"""
+
+from __future__ import annotations
+
+import torch
+
+KEY_BITS = 21
+KEY_LIMIT = 1 << (KEY_BITS - 1)
+_EMPTY = -1
+_GOLDEN = -7046029254386353131  # 2^64 / golden ratio as a signed integer: spreads neighbouring keys
+
+
+def pack_keys(keys: torch.Tensor) -> torch.Tensor:
+    """(..., 3) integer block coordinates in [-KEY_LIMIT, KEY_LIMIT) to (...) int64, one number per block."""
+    x, y, z = (keys.to(torch.int64) + KEY_LIMIT).unbind(-1)
+    return (x << 2 * KEY_BITS) | (y << KEY_BITS) | z
+
+
+def unpack_keys(packed: torch.Tensor) -> torch.Tensor:
+    """The inverse of pack_keys: (...) int64 to (..., 3) int32."""
+    mask = (1 << KEY_BITS) - 1
+    xyz = torch.stack((packed >> 2 * KEY_BITS, (packed >> KEY_BITS) & mask, packed & mask), dim=-1)
+    return (xyz - KEY_LIMIT).to(torch.int32)
+
+
+class BlockIndex:
+    """Maps packed block keys to row numbers. At most half of the table is used, so that probing stays short."""
+
+    def __init__(self, device: torch.device | str = "cpu", slots: int = 4096) -> None:
+        self._slot_key = torch.full((slots,), _EMPTY, dtype=torch.int64, device=device)
+        self._slot_row = torch.zeros(slots, dtype=torch.int64, device=device)
+        self._used = 0
+
+    def __len__(self) -> int:
+        return self._used
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the table in bytes."""
+        return self._slot_key.nbytes + self._slot_row.nbytes
+
+    def find(self, packed: torch.Tensor) -> torch.Tensor:
+        """(N,) int64 packed keys to (N,) int64 rows, -1 where the key is not in the table."""
+        slot = self._home(packed)
+        found = self._slot_key[slot]
+        rows = torch.where(found == packed, self._slot_row[slot], -1)
+        pending = ((found != packed) & (found != _EMPTY)).nonzero().squeeze(-1)
+        while len(pending):
+            slot[pending] = (slot[pending] + 1) & (len(self._slot_key) - 1)
+            key, found = packed[pending], self._slot_key[slot[pending]]
+            rows[pending] = torch.where(found == key, self._slot_row[slot[pending]], -1)
+            pending = pending[(found != key) & (found != _EMPTY)]
+        return rows
+
+    def insert(self, packed: torch.Tensor, rows: torch.Tensor) -> None:
+        """Adds (N,) distinct packed keys that are not in the table yet, with their (N,) rows."""
+        self._used += len(packed)
+        if 2 * self._used > len(self._slot_key):
+            self._grow()
+        slot = self._home(packed)
+        pending = torch.arange(len(packed), device=packed.device)
+        while len(pending):
+            at, key = slot[pending], packed[pending]
+            free = self._slot_key[at] == _EMPTY
+            self._slot_key[at[free]] = key[free]
+            won = self._slot_key[at] == key  # of several keys at one free slot, one has been written
+            self._slot_row[at[won]] = rows[pending[won]]
+            pending = pending[~won]
+            slot[pending] = (slot[pending] + 1) & (len(self._slot_key) - 1)
+
+    def _home(self, packed: torch.Tensor) -> torch.Tensor:
+        mixed = (packed ^ (packed >> 32)) * _GOLDEN
+        return (mixed ^ (mixed >> 32)) & (len(self._slot_key) - 1)
+
+    def _grow(self) -> None:
+        slots = len(self._slot_key)
+        while 2 * self._used > slots:
+            slots *= 2
+        kept = self._slot_key != _EMPTY
+        packed, rows = self._slot_key[kept], self._slot_row[kept]
+        self._slot_key = torch.full((slots,), _EMPTY, dtype=torch.int64, device=packed.device)
+        self._slot_row = torch.zeros(slots, dtype=torch.int64, device=packed.device)
+        self._used -= len(packed)
+        self.insert(packed, rows)

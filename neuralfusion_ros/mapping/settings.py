@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user may choose about a map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MapSettings:
+    """voxel_size_m: edge of a voxel. min_depth_m, max_depth_m: depth outside is ignored.
+
+    max_weight: cap of the evidence of a voxel, in frames; smaller forgets sooner. max_bytes: cap of the latent
+    map's memory. Raises ValueError when a value makes no sense.
+    """
+
+    voxel_size_m: float = 0.02
+    min_depth_m: float = 0.1
+    max_depth_m: float = 5.0
+    max_weight: float = 64.0
+    max_bytes: int = 2 << 30
+
+    def __post_init__(self) -> None:
+        if not 0.001 <= self.voxel_size_m <= 1.0:
+            raise ValueError(f"voxel size must lie in 0.001..1 m, got {self.voxel_size_m}")
+        if not 0 <= self.min_depth_m < self.max_depth_m:
+            raise ValueError(f"need 0 <= min depth < max depth, got {self.min_depth_m} and {self.max_depth_m}")
+        if self.max_weight < 1:
+            raise ValueError(f"max_weight must be at least 1, got {self.max_weight}")
+        if self.max_bytes < 1 << 20:
+            raise ValueError(f"the map needs at least 1 MiB, got {self.max_bytes} bytes")

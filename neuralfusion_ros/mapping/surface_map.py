@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The translated map: TSDF, occupancy and mesh, brought up to date only where the latent map changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, BlockGrid, voxel_offsets
+from neuralfusion_ros.mapping.block_index import pack_keys, unpack_keys
+from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS, read_states, voxel_rows
+from neuralfusion_ros.mapping.meshing import Mesh, mesh_volume, weld
+from neuralfusion_ros.mapping.translate import TranslatorNetwork, translate
+from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, WEIGHT
+
+CHUNK_BLOCKS = 4
+UNKNOWN, FREE_SPACE, OCCUPIED = 0, 1, 2
+_TSDF, _OCCUPANCY, _WEIGHT, _USABLE = range(4)
+_LEAST_MEAN = -0.5  # a voxel seen only from far behind a surface says nothing about it
+
+
+@dataclass(frozen=True)
+class QueryResult:
+    """tsdf_m: (N,) metres, clipped at one truncation distance, NaN where unknown. occupancy: (N,) probability.
+
+    state: (N,) UNKNOWN, FREE_SPACE or OCCUPIED.
+    """
+
+    tsdf_m: npt.NDArray[np.float32]
+    occupancy: npt.NDArray[np.float32]
+    state: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class SurfaceVoxels:
+    """Observed voxels near surfaces. positions_m: (N, 3). tsdf_m, weight, occupancy: (N,) float32."""
+
+    positions_m: npt.NDArray[np.float32]
+    tsdf_m: npt.NDArray[np.float32]
+    weight: npt.NDArray[np.float32]
+    occupancy: npt.NDArray[np.float32]
+
+
+class SurfaceMap:
+    """Follows a latent map. Call `mark_changed` with changed blocks, then `translate`, then ask."""
+
+    def __init__(self, latent: BlockGrid, translator: TranslatorNetwork) -> None:
+        self.latent, self.translator = latent, translator
+        self.grid = BlockGrid(4, latent.voxel_size_m, latent.device, torch.float16, max_bytes=latent.max_blocks * 4096)
+        self._pending = torch.zeros(0, dtype=torch.int64, device=latent.device)
+        self._meshes: dict[tuple[int, int, int], Mesh] = {}
+        self._changed_chunks: set[tuple[int, int, int]] = set()
+
+    @property
+    def truncation_m(self) -> float:
+        """Largest signed distance that the map knows, in metres."""
+        return TRUNCATION_VOXELS * self.latent.voxel_size_m
+
+    @property
+    def pending(self) -> int:
+        """Blocks that still wait for translation."""
+        return len(self._pending)
+
+    def clear(self) -> None:
+        """Forgets everything translated; every existing chunk counts as changed."""
+        self.grid.clear()
+        self._pending = self._pending[:0]
+        self._changed_chunks.update(self._meshes)
+
+    def mark_changed(self, keys: torch.Tensor) -> None:
+        """(N, 3) blocks of the latent map that changed. Their neighbours see them too and are translated again."""
+        steps = torch.arange(-1, 2, device=keys.device)
+        around = (keys[:, None].to(torch.int64) + torch.cartesian_prod(steps, steps, steps)).reshape(-1, 3)
+        packed = torch.cat((self._pending, pack_keys(around))).unique()
+        self._pending = packed[self.latent.find(unpack_keys(packed)) >= 0]
+
+    def translate(self, max_blocks: int | None = None) -> int:
+        """Translates waiting blocks, at most `max_blocks`. Returns how many."""
+        now, self._pending = self._pending[:max_blocks], self._pending[len(self._pending[:max_blocks]) :]
+        for keys, tsdf, occupancy in translate(self.translator, self.latent, unpack_keys(now)):
+            state = self.latent.values[self.latent.find(keys)].float()
+            weight, free = state[..., WEIGHT], state[..., FREE]
+            usable = (free > 0) | ((weight > 0) & (state[..., MEAN] > _LEAST_MEAN))
+            observed = torch.where((weight > 0) | (free > 0), weight + free, 0.0)
+            self.grid.set_blocks(keys, torch.stack((tsdf, occupancy, observed, usable.float()), dim=-1))
+            self._mark_chunks(keys)
+        return len(now)
+
+    def mesh_changed_chunks(self) -> dict[tuple[int, int, int], Mesh]:
+        """Meshes of the chunks that changed since the last call; one without triangles is to be deleted."""
+        changed = {}
+        for chunk in sorted(self._changed_chunks):
+            mesh = self._mesh_chunk(chunk)
+            if len(mesh.triangles):
+                changed[chunk] = self._meshes[chunk] = mesh
+            elif self._meshes.pop(chunk, None) is not None:
+                changed[chunk] = mesh
+        self._changed_chunks.clear()
+        return changed
+
+    def chunk_meshes(self) -> dict[tuple[int, int, int], Mesh]:
+        """The latest mesh of every chunk that has one."""
+        return dict(self._meshes)
+
+    def mesh(self) -> Mesh:
+        """The whole map as one welded mesh. Translates and meshes what is waiting."""
+        self.translate()
+        self.mesh_changed_chunks()
+        return weld(list(self._meshes.values()), self.latent.voxel_size_m)
+
+    def query(self, points: npt.NDArray[np.float64]) -> QueryResult:
+        """TSDF, occupancy and state at (N, 3) world points, from the voxel that holds each point."""
+        self.translate()
+        world = torch.as_tensor(points, dtype=torch.float64, device=self.grid.device)
+        voxels = torch.floor(world / self.grid.voxel_size_m).to(torch.int64)
+        values = read_states(self.grid, voxel_rows(self.grid, voxels)).cpu().numpy()
+        known = values[:, _WEIGHT] > 0
+        state = np.where(values[:, _TSDF] > 0, FREE_SPACE, OCCUPIED)
+        return QueryResult(
+            np.where(known, values[:, _TSDF] * self.truncation_m, np.nan).astype(np.float32),
+            np.where(known, values[:, _OCCUPANCY], 0.5).astype(np.float32),
+            np.where(known, state, UNKNOWN).astype(np.uint8),
+        )
+
+    def surface_voxels(self, keys: torch.Tensor | None = None) -> SurfaceVoxels:
+        """Observed voxels closer than one truncation distance to a surface; of the (N, 3) blocks, or of all."""
+        keys = self.grid.keys if keys is None else keys
+        rows = self.grid.find(keys)
+        keys, rows = keys[rows >= 0], rows[rows >= 0]
+        values = self.grid.values[rows].reshape(-1, self.grid.channels).float()
+        near = ((values[:, _WEIGHT] > 0) & (values[:, _TSDF].abs() < 0.98)).nonzero().squeeze(-1)
+        block, voxel = torch.div(near, BLOCK_VOXELS, rounding_mode="floor"), near % BLOCK_VOXELS
+        voxels = keys[block].to(torch.int64) * BLOCK_SIZE + voxel_offsets(self.grid.device)[voxel]
+        positions = (voxels + 0.5) * self.grid.voxel_size_m
+        columns = values[near].T.cpu().numpy()
+        return SurfaceVoxels(
+            positions.cpu().numpy(), columns[_TSDF] * self.truncation_m, columns[_WEIGHT], columns[_OCCUPANCY]
+        )
+
+    def _mark_chunks(self, keys: torch.Tensor) -> None:
+        """A cell reads the voxels above its own, so a block also touches the chunks below it."""
+        below_and_own = torch.stack((keys - 1, keys), dim=1)
+        chunks = torch.div(below_and_own, CHUNK_BLOCKS, rounding_mode="floor")
+        pick = torch.cartesian_prod(*[torch.arange(2, device=keys.device)] * 3)
+        touched = torch.stack([chunks[:, pick[:, axis], axis] for axis in range(3)], dim=-1).reshape(-1, 3)
+        self._changed_chunks.update((x, y, z) for x, y, z in touched.unique(dim=0).tolist())
+
+    def _mesh_chunk(self, chunk: tuple[int, int, int]) -> Mesh:
+        device = self.grid.device
+        axis = torch.arange(CHUNK_BLOCKS + 1, device=device)
+        blocks = torch.tensor(chunk, device=device) * CHUNK_BLOCKS + torch.cartesian_prod(axis, axis, axis)
+        rows = self.grid.find(blocks)
+        voxels = rows[:, None] * BLOCK_VOXELS + torch.arange(BLOCK_VOXELS, device=device)
+        values = read_states(self.grid, torch.where(rows[:, None] < 0, -1, voxels))
+        n = CHUNK_BLOCKS + 1
+        volume = values.reshape(n, n, n, BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE, -1).permute(0, 3, 1, 4, 2, 5, 6)
+        end = CHUNK_BLOCKS * BLOCK_SIZE + 1
+        volume = volume.reshape(*([n * BLOCK_SIZE] * 3), -1)[:end, :end, :end].cpu()
+        first_voxel = np.array(chunk, dtype=np.int64) * CHUNK_BLOCKS * BLOCK_SIZE
+        tsdf = np.ascontiguousarray(volume[..., _TSDF].numpy())
+        return mesh_volume(tsdf, volume[..., _USABLE].numpy() > 0, first_voxel, self.grid.voxel_size_m)
