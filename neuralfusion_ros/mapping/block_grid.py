@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from neuralfusion_ros.mapping.block_index import KEY_LIMIT, BlockIndex, pack_keys, unpack_keys
+from neuralfusion_ros.mapping.block_index import KEY_LIMIT, BlockIndex, pack_coordinates, pack_keys, unpack_keys
 
 BLOCK_SIZE = 8
 BLOCK_VOXELS = BLOCK_SIZE**3
@@ -69,7 +69,11 @@ class BlockGrid:
 
     def find(self, keys: torch.Tensor) -> torch.Tensor:
         """(..., 3) block coordinates to (...) int64 rows, -1 where there is no block."""
-        return self._index.find(pack_keys(keys).reshape(-1)).reshape(keys.shape[:-1])
+        return self.find_at(*keys.to(torch.int64).unbind(-1))
+
+    def find_at(self, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """As find, from one (...) int64 tensor per axis."""
+        return self._index.find(pack_coordinates(x, y, z).reshape(-1)).reshape(x.shape)
 
     def allocate(self, keys: torch.Tensor) -> int:
         """Makes sure that the (N, 3) blocks exist, new ones filled with zeros.

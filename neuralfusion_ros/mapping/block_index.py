@@ -16,8 +16,12 @@ _GOLDEN = -7046029254386353131  # 2^64 / golden ratio as a signed integer: sprea
 
 def pack_keys(keys: torch.Tensor) -> torch.Tensor:
     """(..., 3) integer block coordinates in [-KEY_LIMIT, KEY_LIMIT) to (...) int64, one number per block."""
-    x, y, z = (keys.to(torch.int64) + KEY_LIMIT).unbind(-1)
-    return (x << 2 * KEY_BITS) | (y << KEY_BITS) | z
+    return pack_coordinates(*keys.to(torch.int64).unbind(-1))
+
+
+def pack_coordinates(x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    """As pack_keys, from one int64 tensor per axis."""
+    return ((x + KEY_LIMIT) << 2 * KEY_BITS) | ((y + KEY_LIMIT) << KEY_BITS) | (z + KEY_LIMIT)
 
 
 def unpack_keys(packed: torch.Tensor) -> torch.Tensor:

@@ -30,16 +30,19 @@ class RaySamples:
 
 def extract(grid: BlockGrid, rays: RayImage, T_world_camera: torch.Tensor) -> RaySamples:
     """Reads the nearest voxel at every sample of every valid ray. T_world_camera: (4, 4) float32."""
-    points = sample_points(rays, grid.voxel_size_m)
     rotation, translation = T_world_camera[:3, :3], T_world_camera[:3, 3]
-    voxels = torch.floor((points @ rotation.T + translation) / grid.voxel_size_m).to(torch.int64)
-    rows = voxel_rows(grid, voxels)
+    points = (rays.points_m @ rotation.T + translation) / grid.voxel_size_m
+    directions = torch.nn.functional.normalize(rays.points_m, dim=-1) @ rotation.T
+    normals = rays.normals @ rotation.T
+    steps = torch.arange(-TRUNCATION_VOXELS, TRUNCATION_VOXELS + 1, device=points.device, dtype=points.dtype)
+    # One contiguous tensor per axis: several times faster than (..., 3) on a CPU.
+    voxels = [torch.floor(points[..., axis, None] + directions[..., axis, None] * steps) for axis in range(3)]
+    distance = torch.zeros_like(voxels[0])
+    for axis, voxel in enumerate(voxels):
+        distance += (voxel + 0.5 - points[..., axis, None]) * normals[..., axis, None]
+    rows = _rows(grid, *(voxel.to(torch.int64) for voxel in voxels))
     rows = torch.where(rays.valid[..., None], rows, -1)
-    states = read_states(grid, rows)
-    centres = (voxels + 0.5) * grid.voxel_size_m
-    offset = (centres - translation) @ rotation - rays.points_m[..., None, :]
-    signed_distance = (offset * rays.normals[..., None, :]).sum(-1) / (TRUNCATION_VOXELS * grid.voxel_size_m)
-    return RaySamples(rows, states, signed_distance)
+    return RaySamples(rows, read_states(grid, rows), distance / TRUNCATION_VOXELS)
 
 
 def read_states(grid: BlockGrid, rows: torch.Tensor) -> torch.Tensor:
@@ -51,15 +54,13 @@ def read_states(grid: BlockGrid, rows: torch.Tensor) -> torch.Tensor:
     return states.mul_((rows.reshape(-1, 1) >= 0)).reshape(*rows.shape, grid.channels)
 
 
-def sample_points(rays: RayImage, voxel_size_m: float) -> torch.Tensor:
-    """(h, w, S, 3) sample positions in the frame of the camera, in metres, one voxel apart along the ray."""
-    steps = torch.arange(-TRUNCATION_VOXELS, TRUNCATION_VOXELS + 1, device=rays.depth_m.device) * voxel_size_m
-    directions = torch.nn.functional.normalize(rays.camera.rays(rays.depth_m.device), dim=-1)
-    return rays.points_m[..., None, :] + directions[..., None, :] * steps[:, None]
-
-
 def voxel_rows(grid: BlockGrid, voxels: torch.Tensor) -> torch.Tensor:
     """(..., 3) int64 voxel coordinates to (...) rows of the flattened pool, -1 where there is no block."""
-    block_rows = grid.find(voxels >> 3)
-    x, y, z = (voxels & (BLOCK_SIZE - 1)).unbind(-1)
-    return torch.where(block_rows < 0, -1, block_rows * BLOCK_VOXELS + (x * BLOCK_SIZE + y) * BLOCK_SIZE + z)
+    return _rows(grid, *voxels.unbind(-1))
+
+
+def _rows(grid: BlockGrid, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+    inside = BLOCK_SIZE - 1
+    block_rows = grid.find_at(x >> 3, y >> 3, z >> 3)
+    in_block = ((x & inside) << 6) | ((y & inside) << 3) | (z & inside)
+    return torch.where(block_rows < 0, -1, block_rows * BLOCK_VOXELS + in_block)

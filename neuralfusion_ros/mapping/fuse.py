@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from neuralfusion_ros.mapping.extract import SAMPLES, TRUNCATION_VOXELS, RaySamples
 from neuralfusion_ros.mapping.ray_image import RAY_FEATURES, RayImage
-from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, MEAN, WEIGHT, state_features
+from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, MEAN, WEIGHT, feature_channels
 
 MAX_CORRECTION_VOXELS = 1.5
 MAX_CONFIDENCE = 2.0
@@ -54,8 +55,7 @@ class FusionNetwork(nn.Module):
     def forward(self, rays: RayImage, samples: RaySamples) -> RayUpdates:
         """Features of h x w rays and their samples to RayUpdates."""
         h, w = rays.depth_m.shape
-        inputs = torch.cat((rays.features, _sample_features(samples).reshape(h, w, -1)), dim=-1)
-        hidden = torch.relu(self.enter(inputs))
+        hidden = torch.relu(self._enter(rays.features, _sample_features(samples).reshape(h, w, -1)))
         for mix in self.mix:
             hidden = mix(hidden)
         out = self.leave(hidden)
@@ -65,6 +65,11 @@ class FusionNetwork(nn.Module):
             _MIN_CONFIDENCE + (MAX_CONFIDENCE - 2 * _MIN_CONFIDENCE) * torch.sigmoid(confidence),
             self.sample_codes + vectors.reshape(h, w, SAMPLES, self.latent_channels),
         )
+
+    def _enter(self, ray_features: torch.Tensor, sample_features: torch.Tensor) -> torch.Tensor:
+        """The first layer on both kinds of features, without copying them together."""
+        of_rays, of_samples = self.enter.weight.split((RAY_FEATURES, sample_features.shape[-1]), dim=1)
+        return F.linear(ray_features, of_rays, self.enter.bias) + F.linear(sample_features, of_samples)
 
 
 class _Mix(nn.Module):
@@ -85,7 +90,7 @@ def _sample_features(samples: RaySamples) -> torch.Tensor:
     """(h, w, S, 7 + L): the voxel's state and how far its surface lies from the measured one."""
     known = samples.states[..., WEIGHT] > 0
     disagreement = torch.where(known, samples.states[..., MEAN] - samples.signed_distance, 0.0).clamp(-1, 1)
-    return torch.cat((disagreement[..., None], state_features(samples.states)), dim=-1)
+    return torch.stack((disagreement, *feature_channels(samples.states)), dim=-1)
 
 
 def _hat_codes(latent_channels: int) -> torch.Tensor:

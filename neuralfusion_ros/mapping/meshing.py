@@ -28,7 +28,10 @@ EMPTY_MESH = Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32))
 
 
 def mesh_volume(
-    tsdf: npt.NDArray[np.float32], usable: npt.NDArray[np.bool_], first_voxel: npt.NDArray[np.int64], voxel_size_m: float
+    tsdf: npt.NDArray[np.float32],
+    usable: npt.NDArray[np.bool_],
+    first_voxel: npt.NDArray[np.int64],
+    voxel_size_m: float,
 ) -> Mesh:
     """Meshes the zero level of an (X, Y, Z) volume of voxels whose lowest has the coordinates `first_voxel`.
 
@@ -38,7 +41,11 @@ def mesh_volume(
     negative = tsdf < 0
     any_negative, all_negative = negative[:-1, :-1, :-1].copy(), negative[:-1, :-1, :-1].copy()
     for dx, dy, dz in np.argwhere(np.ones((2, 2, 2)))[1:]:
-        corner = (slice(dx, tsdf.shape[0] - 1 + dx), slice(dy, tsdf.shape[1] - 1 + dy), slice(dz, tsdf.shape[2] - 1 + dz))
+        corner = (
+            slice(dx, tsdf.shape[0] - 1 + dx),
+            slice(dy, tsdf.shape[1] - 1 + dy),
+            slice(dz, tsdf.shape[2] - 1 + dz),
+        )
         cells &= usable[corner]
         any_negative |= negative[corner]
         all_negative &= negative[corner]
@@ -48,7 +55,9 @@ def mesh_volume(
     # scikit-image marks a cell by its highest corner
     mask = np.zeros(tsdf.shape, dtype=bool)
     mask[1:, 1:, 1:] = cells
-    vertices, triangles, _, _ = marching_cubes(tsdf, 0.0, mask=mask, gradient_direction="descent", allow_degenerate=False)
+    vertices, triangles, _, _ = marching_cubes(
+        tsdf, 0.0, mask=mask, gradient_direction="descent", allow_degenerate=False
+    )
     world = (first_voxel + 0.5 + vertices.astype(np.float64)) * voxel_size_m
     return Mesh(world.astype(np.float32), triangles.astype(np.int32))
 

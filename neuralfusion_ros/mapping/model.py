@@ -70,7 +70,9 @@ def load_model(name_or_path: str, device: torch.device | str = "cpu") -> LatentM
         path = MODELS_FOLDER / f"{name_or_path}.safetensors"
         if not path.exists():
             known = ", ".join(sorted(p.stem for p in MODELS_FOLDER.glob("*.safetensors")))
-            raise ModelError(f"no model named {name_or_path!r}; known: {known}; or give the path of a .safetensors file")
+            raise ModelError(
+                f"no model named {name_or_path!r}; known: {known}; or give the path of a .safetensors file"
+            )
     try:
         weights = path.read_bytes()
         description = json.loads(path.with_suffix(".json").read_text())

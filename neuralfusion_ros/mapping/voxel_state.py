@@ -29,16 +29,20 @@ def state_features(state: torch.Tensor) -> torch.Tensor:
 
     Depends on the voxel alone, never on other voxels or on the size of the map.
     """
-    weight, mean, variance, free = state[..., :N_EVIDENCE].unbind(-1)
+    return torch.stack(feature_channels(state), dim=-1)
+
+
+def feature_channels(state: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """As state_features, one tensor per feature."""
+    weight, mean, variance, free, *latent = state.unbind(-1)
     seen = weight + free
     free_share = free / seen.clamp(min=1e-2)
-    carved_mean = mean * (1 - free_share) + free_share
-    evidence = (
+    return (
         torch.log1p(weight) / 3,
         mean,
-        carved_mean,
+        mean * (1 - free_share) + free_share,  # as if every free vote had measured one truncation
         torch.log1p(free) / 3,
         variance.clamp(min=0).add(1e-6).sqrt() - 1e-3,
         free_share,
+        *latent,
     )
-    return torch.cat((torch.stack(evidence, dim=-1), state[..., LATENT]), dim=-1)

@@ -207,13 +207,16 @@ def _jittered(depth: Image, rng: np.random.Generator, sigma_px: float) -> Image:
 
 def _farthest_around(depth: Image, reach: int) -> Image:
     """Largest depth in a square window of 2 reach + 1 pixels."""
-    far = depth.copy()
-    for _ in range(reach):
+    far, done = depth.copy(), 0
+    while done < reach:
+        # Windows of 2 done + 1 pixels may be that far apart without a gap.
+        step = min(2 * done + 1, reach - done)
         for axis in (0, 1):
             image = np.moveaxis(far, axis, 0)
             before = image.copy()
-            np.maximum(image[1:], before[:-1], out=image[1:])
-            np.maximum(image[:-1], before[1:], out=image[:-1])
+            np.maximum(image[step:], before[:-step], out=image[step:])
+            np.maximum(image[:-step], before[step:], out=image[:-step])
+        done += step
     return far
 
 

@@ -7,7 +7,7 @@ import csv
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -48,7 +48,7 @@ class TrainingSettings:
     weight_decay: float = 1e-4
     warm_up_steps: int = 50
     clip_norm: float = 1.0
-    architecture: Architecture = Architecture()
+    architecture: Architecture = field(default_factory=Architecture)
 
 
 class Trainer:
@@ -151,7 +151,7 @@ def _card(trainer: Trainer, start: float) -> dict[str, object]:
     s = trainer.settings
     return {
         "licence": "Apache-2.0",
-        "training_data": "procedural rooms with simulated structured light, active and multi-view stereo, no recordings",
+        "training_data": "procedural rooms; simulated structured light, active and multi-view stereo; no recordings",
         "steps": trainer.step,
         "steps_planned": s.steps,
         "seed": s.seed,
