@@ -1,1 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The method: depth images and poses in, a learned latent map and its surface out. Imports no ROS.
+
+Read in this order: mapper (the four steps), extract, fuse, integrate, translate; then voxel_state and block_grid.
+"""
+
+from neuralfusion_ros.mapping.camera import PinholeCamera
+from neuralfusion_ros.mapping.mapper import FrameResult, Mapper
+from neuralfusion_ros.mapping.meshing import Mesh
+from neuralfusion_ros.mapping.model import LatentModel, ModelError, load_model
+from neuralfusion_ros.mapping.settings import MapSettings
+from neuralfusion_ros.mapping.surface_map import FREE_SPACE, OCCUPIED, UNKNOWN, QueryResult, SurfaceMap
+
+__all__ = [
+    "FREE_SPACE",
+    "OCCUPIED",
+    "UNKNOWN",
+    "FrameResult",
+    "LatentModel",
+    "MapSettings",
+    "Mapper",
+    "Mesh",
+    "ModelError",
+    "PinholeCamera",
+    "QueryResult",
+    "SurfaceMap",
+    "load_model",
+]

@@ -13,9 +13,11 @@ from neuralfusion_ros.mapping.block_grid import BLOCK_VOXELS, BlockGrid
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.extract import extract
 from neuralfusion_ros.mapping.integrate import band_blocks, integrate, look_up_updates, visible_blocks
+from neuralfusion_ros.mapping.meshing import Mesh
 from neuralfusion_ros.mapping.model import LatentModel
 from neuralfusion_ros.mapping.ray_image import make_rays
 from neuralfusion_ros.mapping.settings import MapSettings
+from neuralfusion_ros.mapping.surface_map import QueryResult, SurfaceMap
 from neuralfusion_ros.mapping.voxel_state import n_channels
 
 
@@ -41,6 +43,7 @@ class Mapper:
         channels = n_channels(model.architecture.latent_channels)
         self.grid = BlockGrid(channels, settings.voxel_size_m, device, torch.float16, settings.max_bytes)
         self._changed = torch.zeros(0, dtype=torch.bool, device=self.device)
+        self._surface = SurfaceMap(self.grid, self.model.translator)
 
     @torch.no_grad()
     def integrate(
@@ -61,8 +64,19 @@ class Mapper:
         self._mark_changed(updates.rows, updates.free_rows)
         return FrameResult(int(rays.valid.sum()), len(updates.rows), refused)
 
+    def mesh(self) -> Mesh:
+        """The surface of the whole map; translates what changed since the last call of `mesh` or `query`."""
+        return self._up_to_date_surface().mesh()
+
+    def query(self, points: npt.NDArray[np.float64]) -> QueryResult:
+        """Signed distance, occupancy, and free, occupied or unknown at (N, 3) world points."""
+        return self._up_to_date_surface().query(points)
+
     def take_changed(self) -> torch.Tensor:
-        """(N, 3) int32 coordinates of the blocks that changed since the last call."""
+        """(N, 3) int32 coordinates of the blocks that changed since the last call.
+
+        `mesh` and `query` take them too: use either these two or, to translate elsewhere, this one.
+        """
         changed = self.grid.keys[: len(self._changed)][self._changed]
         self._changed.zero_()
         return changed
@@ -71,6 +85,11 @@ class Mapper:
         """Forgets the map."""
         self.grid.clear()
         self._changed = self._changed[:0]
+        self._surface.clear()
+
+    def _up_to_date_surface(self) -> SurfaceMap:
+        self._surface.mark_changed(self.take_changed())
+        return self._surface
 
     def _mark_changed(self, *voxel_rows: torch.Tensor) -> None:
         grown = torch.zeros(self.grid.n_blocks, dtype=torch.bool, device=self.device)

@@ -226,9 +226,6 @@ def panel(rng: np.random.Generator) -> Solids:
 
 
 Builder = Callable[[np.random.Generator], Solids]
-
-
-Builder = Callable[[np.random.Generator], Solids]
 LARGE: tuple[Builder, ...] = (table, table, chair, chair, chair, shelf, shelf, cupboard, sofa, stairs, panel, plate)
 SMALL: tuple[Builder, ...] = (plant, lamp, boxes, boxes, ball, barrel, rods, plate, chair)
 TILTABLE: frozenset[Builder] = frozenset({chair, boxes, barrel, plate, lamp, table})
