@@ -14,10 +14,10 @@ from typing import Any
 from neuralfusion_ros.datasets.bag_poses import camera_poses
 from neuralfusion_ros.datasets.bag_reader import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, BagReader, stamp_ns
 from neuralfusion_ros.datasets.bag_transforms import frame_name
-from neuralfusion_ros.datasets.depth_encoding import DEPTH_ENCODINGS, decode_depth
 from neuralfusion_ros.datasets.recording import MAX_POSE_GAP_NS, Frame, RecordingError
 from neuralfusion_ros.datasets.usable_frames import UnusableFrame, check_size, usable_frames
 from neuralfusion_ros.mapping.camera import PinholeCamera
+from neuralfusion_ros.mapping.depth_encoding import DEPTH_ENCODINGS, decode_depth_bytes
 from neuralfusion_ros.mapping.poses import NoPose
 
 # A radial coefficient of this size moves a corner pixel by a few hundredths of a pixel.
@@ -79,7 +79,7 @@ class RosbagRecording:
             raise UnusableFrame(f"no pose: {error.reason}", f"{self.topics.pose}: {error}") from error
         try:
             bigendian = bool(image.is_bigendian)
-            depth_m = decode_depth(image.data, image.height, image.width, image.step, image.encoding, bigendian)
+            depth_m = decode_depth_bytes(image.data, (image.width, image.height), image.step, image.encoding, bigendian)
         except ValueError as error:
             raise UnusableFrame("unreadable image", f"{self.topics.depth}: {error}") from error
         return Frame(time_ns, depth_m, T_world_camera)

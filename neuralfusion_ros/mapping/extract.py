@@ -51,7 +51,7 @@ def read_states(grid: BlockGrid, rows: torch.Tensor) -> torch.Tensor:
         return torch.zeros((*rows.shape, grid.channels), device=rows.device)
     flat = grid.values.reshape(-1, grid.channels)
     states = flat.index_select(0, rows.reshape(-1).clamp(min=0)).float()
-    return states.mul_((rows.reshape(-1, 1) >= 0)).reshape(*rows.shape, grid.channels)
+    return states.mul_(rows.reshape(-1, 1) >= 0).reshape(*rows.shape, grid.channels)
 
 
 def voxel_rows(grid: BlockGrid, voxels: torch.Tensor) -> torch.Tensor:

@@ -18,7 +18,7 @@ WELD_VOXELS = 1e-4
 
 @dataclass(frozen=True)
 class Mesh:
-    """vertices: (V, 3) float32, metres in the world. triangles: (T, 3) int32, counter-clockwise seen from free space."""
+    """vertices: (V, 3) float32, metres in the world. triangles: (T, 3) int32, counter-clockwise from free space."""
 
     vertices: npt.NDArray[np.float32]
     triangles: npt.NDArray[np.int32]

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""sensor_msgs/CameraInfo to and from a pinhole camera, with binning and region of interest (REP-104)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo
+
+from neuralfusion_ros.mapping.camera import PinholeCamera
+from neuralfusion_ros.messages.errors import BadMessage
+from neuralfusion_ros.messages.stamps import ns_to_stamp
+
+# A radial coefficient of this size moves the corner pixel of a wide VGA camera by a few hundredths of a pixel.
+DISTORTION_TOLERANCE = 1e-4
+
+
+class _Region(NamedTuple):
+    """The part of the sensor that the image shows, in unbinned pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+def decode_camera(info: CameraInfo, expected_size: tuple[int, int]) -> PinholeCamera:
+    """The camera of an image of expected_size = (width, height) pixels.
+
+    Binned pixels are taken as the mean of the pixels that they cover, so the centre of the first one lies
+    (binning - 1) / 2 unbinned pixels inside the region.
+    Raises BadMessage: 'intrinsics', 'distortion' (the image must be undistorted) or 'size'.
+    """
+    fx, skew, cx, _, fy, cy, *_ = (float(value) for value in info.k)
+    if skew != 0:
+        raise BadMessage("intrinsics", f"The camera matrix has skew {skew:g}, which a pinhole camera cannot have.")
+    _check_distortion(info)
+    region = _region(info)
+    bin_x, bin_y = max(1, info.binning_x), max(1, info.binning_y)
+    size = (region.width // bin_x, region.height // bin_y)
+    if size != tuple(expected_size) or min(size) == 0:
+        detail = "The camera info is for {}x{} pixels, the image has {}x{}.".format(*size, *expected_size)
+        raise BadMessage("size", detail)
+    centre_x = (cx - region.x - (bin_x - 1) / 2) / bin_x
+    centre_y = (cy - region.y - (bin_y - 1) / 2) / bin_y
+    try:
+        return PinholeCamera(*size, fx / bin_x, fy / bin_y, centre_x, centre_y)
+    except ValueError as error:
+        raise BadMessage("intrinsics", f"The camera info is not usable: {error}.") from None
+
+
+def encode_camera(camera: PinholeCamera, stamp_ns: int, frame_id: str) -> CameraInfo:
+    """The CameraInfo of an undistorted camera."""
+    info = CameraInfo(width=camera.width, height=camera.height, distortion_model="plumb_bob", d=[0.0] * 5)
+    info.header.stamp = ns_to_stamp(stamp_ns)
+    info.header.frame_id = frame_id
+    info.k = [camera.fx, 0.0, camera.cx, 0.0, camera.fy, camera.cy, 0.0, 0.0, 1.0]
+    info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
+    info.p = [camera.fx, 0.0, camera.cx, 0.0, 0.0, camera.fy, camera.cy, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info
+
+
+def _check_distortion(info: CameraInfo) -> None:
+    coefficients = np.asarray(info.d, dtype=np.float64)
+    # Written so that NaN is refused too.
+    if not (np.abs(coefficients) <= DISTORTION_TOLERANCE).all():
+        detail = f"The camera has '{info.distortion_model}' distortion; send rectified images with their camera info."
+        raise BadMessage("distortion", detail)
+
+
+def _region(info: CameraInfo) -> _Region:
+    roi = info.roi
+    if not any((roi.x_offset, roi.y_offset, roi.width, roi.height)):
+        return _Region(0, 0, info.width, info.height)
+    if roi.x_offset + roi.width > info.width or roi.y_offset + roi.height > info.height:
+        raise BadMessage("size", "The region of interest of the camera info reaches beyond the sensor.")
+    return _Region(roi.x_offset, roi.y_offset, roi.width, roi.height)

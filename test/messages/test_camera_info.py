@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Camera info: intrinsics, binning, region of interest and bad messages."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
+
+from neuralfusion_ros.mapping.camera import PinholeCamera
+from neuralfusion_ros.messages.camera_info import decode_camera, encode_camera
+from neuralfusion_ros.messages.errors import BadMessage
+from neuralfusion_ros.messages.stamps import stamp_to_ns
+
+CAMERA = PinholeCamera(640, 480, 525.0, 520.0, 319.5, 239.25)
+
+
+def make_info(**changes):
+    info = encode_camera(CAMERA, 0, "camera")
+    for name, value in changes.items():
+        setattr(info, name, value)
+    return info
+
+
+def test_round_trip_through_ros():
+    info = deserialize_message(serialize_message(encode_camera(CAMERA, 99, "camera")), CameraInfo)
+    assert (info.header.frame_id, stamp_to_ns(info.header.stamp)) == ("camera", 99)
+    assert info.p.reshape(3, 4)[:, :3].tolist() == info.k.reshape(3, 3).tolist()
+    assert decode_camera(info, (640, 480)) == CAMERA
+
+
+@pytest.mark.parametrize("coefficients", [[], [0.0] * 5, [0.0] * 8, [1e-5, 0.0, 0.0, 0.0, 0.0]])
+def test_undistorted_images_are_accepted(coefficients):
+    assert decode_camera(make_info(d=coefficients), (640, 480)) == CAMERA
+
+
+@pytest.mark.parametrize("coefficients", [[0.1, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, -0.01, 0.0, 0.0], [float("nan")]])
+def test_distorted_images_are_refused(coefficients):
+    with pytest.raises(BadMessage) as caught:
+        decode_camera(make_info(d=coefficients), (640, 480))
+    assert caught.value.reason == "distortion"
+
+
+@pytest.mark.parametrize(
+    "k",
+    [[0.0] * 9, [float("nan"), 0, 0, 0, 1, 0, 0, 0, 1], [-5.0, 0, 1, 0, 5, 1, 0, 0, 1], [5.0, 2, 1, 0, 5, 1, 0, 0, 1]],
+)
+def test_unusable_intrinsics_are_refused(k):
+    with pytest.raises(BadMessage) as caught:
+        decode_camera(make_info(k=[float(value) for value in k]), (640, 480))
+    assert caught.value.reason == "intrinsics"
+
+
+def test_equal_binning_is_pooling():
+    assert decode_camera(make_info(binning_x=2, binning_y=2), (320, 240)) == CAMERA.pooled(2)
+
+
+@pytest.mark.parametrize(("bin_x", "bin_y"), [(0, 0), (1, 1), (2, 4), (3, 2)])
+@pytest.mark.parametrize("offset", [(0, 0), (31, 50)])
+def test_a_pixel_sees_the_middle_of_the_sensor_pixels_it_covers(bin_x, bin_y, offset):
+    roi = RegionOfInterest(x_offset=offset[0], y_offset=offset[1], width=240, height=180)
+    step = np.maximum((bin_x, bin_y), 1)
+    width, height = 240 // step[0], 180 // step[1]
+    camera = decode_camera(make_info(binning_x=bin_x, binning_y=bin_y, roi=roi), (width, height))
+    point = torch.tensor([0.1, -0.2, 1.5])
+    on_sensor, on_image = CAMERA.project(point).numpy(), camera.project(point).numpy()
+    first_centre = np.array(offset) + (step - 1) / 2
+    np.testing.assert_allclose(on_image * step + first_centre, on_sensor, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "size"),
+    [
+        ({}, (320, 240)),
+        ({}, (480, 640)),
+        ({"width": 0, "height": 0}, (640, 480)),
+        ({"width": 0, "height": 0}, (0, 0)),
+        ({"binning_x": 2, "binning_y": 2}, (640, 480)),
+        ({"binning_x": 2**32 - 1}, (0, 480)),
+        ({"roi": RegionOfInterest(width=320, height=240)}, (640, 480)),
+        ({"roi": RegionOfInterest(x_offset=400, width=320, height=240)}, (320, 240)),
+    ],
+)
+def test_another_size_than_the_image_is_refused(changes, size):
+    with pytest.raises(BadMessage) as caught:
+        decode_camera(make_info(**changes), size)
+    assert caught.value.reason == "size"
+
+
+any_uint32 = st.one_of(st.integers(0, 4), st.integers(0, 2**32 - 1))
+any_float = st.one_of(st.sampled_from([0.0, 1.0, 5e-324]), st.floats())
+
+
+@given(
+    st.tuples(*[any_float] * 4),
+    st.lists(any_float, max_size=3),
+    st.tuples(any_uint32, any_uint32),
+    st.builds(RegionOfInterest, x_offset=any_uint32, y_offset=any_uint32, width=any_uint32, height=any_uint32),
+    st.tuples(st.integers(1, 9), st.integers(1, 9)),
+)
+def test_any_info_is_decoded_or_refused(intrinsics, coefficients, binning, roi, size):
+    fx, fy, cx, cy = intrinsics
+    info = CameraInfo(width=9, height=9, d=coefficients, k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0], roi=roi)
+    info.binning_x, info.binning_y = binning
+    try:
+        camera = decode_camera(info, size)
+    except BadMessage:
+        return
+    assert (camera.width, camera.height) == size
