@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,7 +25,7 @@ class BadDepthImage(ValueError):
 
 
 def decode_depth_bytes(
-    data: npt.ArrayLike,
+    data: bytes | array[int] | npt.NDArray[np.uint8],
     size: tuple[int, int],
     step: int,
     encoding: str,
@@ -46,7 +48,11 @@ def decode_depth_bytes(
 
 
 def _pixels(
-    data: npt.ArrayLike, size: tuple[int, int], step: int, encoding: str, is_bigendian: bool
+    data: bytes | array[int] | npt.NDArray[np.uint8],
+    size: tuple[int, int],
+    step: int,
+    encoding: str,
+    is_bigendian: bool,
 ) -> npt.NDArray[np.generic]:
     """(H, W) raw pixels, a view of the bytes."""
     if encoding not in DEPTH_ENCODINGS:
@@ -57,7 +63,7 @@ def _pixels(
         raise BadDepthImage("size", f"The depth image is empty ({width}x{height}).")
     if step < width * dtype.itemsize:
         raise BadDepthImage("size", f"A row of {step} bytes cannot hold {width} pixels of {encoding}.")
-    content = np.frombuffer(data, dtype=np.uint8)  # type: ignore[call-overload]
+    content = np.frombuffer(data, dtype=np.uint8)
     if len(content) < step * height:
         raise BadDepthImage("truncated", f"The depth image has {len(content)} of {step * height} bytes.")
     if len(content) > step * height:

@@ -144,7 +144,7 @@ def test_every_consistent_image_is_decoded(height, width, row_gap, order, encodi
     scale = np.float32(0.001 if TYPES[encoding] == "u2" else 1)
     with np.errstate(invalid="ignore"):
         expected = np.where(np.isfinite(pixels) & (pixels > 0), pixels, 0).astype(np.float32) * scale
-    np.testing.assert_array_equal(depth_m, expected)
+    np.testing.assert_allclose(depth_m, expected, rtol=2e-7)  # a product and a quotient may differ in the last bit
 
 
 @pytest.mark.parametrize("encoding", TYPES)
