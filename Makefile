@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make demo` and `make test` set up by themselves. DEMO_ARGS and PYTEST_ARGS are passed on.
+
+BIN := .venv/bin
+DEMO_ARGS ?=
+PYTEST_ARGS ?=
+
+# ROS comes from the wheels in .venv: nothing of another ROS environment may leak in.
+unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE LD_LIBRARY_PATH PYTHONPATH RMW_IMPLEMENTATION ROS_DISTRO ROS_VERSION
+export AMENT_PREFIX_PATH := $(CURDIR)/.venv
+export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
+# Idle threads of a process must not spin while another process needs the core.
+export OMP_WAIT_POLICY ?= passive
+
+.PHONY: help setup demo test lint typecheck format clean
+
+help:
+	@echo "make demo       map a recording and write mesh.ply (DEMO_ARGS: input and options)"
+	@echo "make test       style, types and all tests (PYTEST_ARGS: options of pytest)"
+	@echo "make setup | lint | typecheck | format | clean"
+
+setup:
+	@scripts/setup.sh
+
+demo: setup
+	@$(BIN)/neuralfusion demo $(DEMO_ARGS)
+
+# -k: rclpy catches SIGTERM, so a hung node would survive a plain timeout.
+test: lint typecheck
+	@echo "pytest"
+	@ROS_PYTHON_CHECK_FIELDS=1 timeout -k 10 1200 $(BIN)/python -m pytest -q $(PYTEST_ARGS)
+
+lint: setup
+	@echo "ruff"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check . || { echo "not formatted; run: make format"; exit 1; }
+
+typecheck: setup
+	@echo "mypy"
+	@$(BIN)/mypy --no-error-summary
+
+format: setup
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
+
+clean:
+	@rm -rf build dist install log *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts fusion_node and translator_node, and RViz if wanted. Option `-s` of `ros2 launch` lists the arguments."""
+
+import os
+from pathlib import Path
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch.conditions import IfCondition
+from launch.substitutions import EnvironmentVariable, LaunchConfiguration
+from launch_ros.actions import Node
+
+PACKAGE = "neuralfusion_ros"
+CONFIG = Path(__file__).resolve().parents[1] / "config"
+# Fast DDS 3, in Kilted and newer, has renamed the variable and warns about the old name.
+OLD_FAST_DDS = os.environ.get("ROS_DISTRO") in {"humble", "iron", "jazzy"}
+PROFILE_VARIABLE = f"{'FASTRTPS' if OLD_FAST_DDS else 'FASTDDS'}_DEFAULT_PROFILES_FILE"
+
+ARGUMENTS = {
+    "depth_image": ("depth/image", "Topic of the depth images, 16UC1 or 32FC1."),
+    "camera_info": ("depth/camera_info", "Topic of their camera info."),
+    "pose": ("pose", "Topic of the camera's poses, PoseStamped, for pose_source 'pose'."),
+    "odom": ("odom", "Topic of the camera's poses, Odometry, for pose_source 'odom'."),
+    "params_file": (str(CONFIG / "default.yaml"), "YAML file with the parameters of the nodes."),
+    "namespace": ("", "Namespace of the nodes."),
+    "use_sim_time": ("false", "Take the time from /clock."),
+    "log_level": ("info", "debug, info, warn, error or fatal."),
+    "rviz": ("false", "Start RViz with the layout of this package."),
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in ARGUMENTS.items()
+    ]
+    # Large messages between processes need a large shared memory segment. A profile chosen by the user is kept.
+    profile = EnvironmentVariable(PROFILE_VARIABLE, default_value=str(CONFIG / "fastdds_shm.xml"))
+    transport = SetEnvironmentVariable(PROFILE_VARIABLE, profile)
+    use_sim_time = {"use_sim_time": LaunchConfiguration("use_sim_time")}
+    fusion_node = Node(
+        package=PACKAGE,
+        executable="fusion_node",
+        name="fusion_node",
+        namespace=LaunchConfiguration("namespace"),
+        parameters=[LaunchConfiguration("params_file"), use_sim_time],
+        remappings=[
+            ("depth/image", LaunchConfiguration("depth_image")),
+            ("depth/camera_info", LaunchConfiguration("camera_info")),
+            ("pose", LaunchConfiguration("pose")),
+            ("odom", LaunchConfiguration("odom")),
+        ],
+        ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+        output="screen",
+    )
+    translator_node = Node(
+        package=PACKAGE,
+        executable="translator_node",
+        name="translator_node",
+        namespace=LaunchConfiguration("namespace"),
+        parameters=[LaunchConfiguration("params_file"), use_sim_time],
+        ros_arguments=["--log-level", LaunchConfiguration("log_level")],
+        output="screen",
+    )
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        arguments=["-d", str(CONFIG / "neuralfusion.rviz")],
+        parameters=[use_sim_time],
+        condition=IfCondition(LaunchConfiguration("rviz")),
+    )
+    return LaunchDescription([*arguments, transport, fusion_node, translator_node, rviz])

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ROS parameters of all nodes: the one place that names them, their defaults, limits and meaning.
+
+`python -m neuralfusion_ros.nodes.parameters` writes config/default.yaml and docs/parameters.md from it.
+Needs ROS only where a node is handed in.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from neuralfusion_ros.mapping.settings import MapSettings
+
+if TYPE_CHECKING:
+    from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
+    from rclpy.node import Node
+    from rclpy.parameter import Parameter as RosParameter
+
+Value = bool | int | float | str
+
+TYPE_NAMES = {bool: "bool", int: "integer", float: "double", str: "string"}
+MADE_BY = "python -m neuralfusion_ros.nodes.parameters"
+
+
+class ParameterError(ValueError):
+    """A parameter was given a value that it cannot have. The message is one line."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One ROS parameter.
+
+    minimum, maximum: both or neither. choices: the only strings accepted; empty if any is. read_only: set at start
+    and never changed. nodes: names of the nodes that have it.
+    """
+
+    default: Value
+    description: str
+    unit: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    read_only: bool = True
+    name: str = ""
+    nodes: tuple[str, ...] = ()
+
+
+def _parameter(default: Value, description: str, **more: Any) -> Any:
+    """A dataclass field that is a ROS parameter."""
+    return field(default=default, metadata={"parameter": Parameter(default, description, **more)})
+
+
+@dataclass(frozen=True)
+class CommonParameters:
+    """Parameters of both mapping nodes."""
+
+    global_frame: str = _parameter("odom", "Frame of the map, fixed in the world.")
+    model: str = _parameter("small", "Trained model: the name of a shipped one, or the path of a .safetensors file.")
+    device: str = _parameter(
+        "auto", "Where the networks run; `auto` takes the GPU if there is one.", choices=("auto", "cpu", "cuda")
+    )
+    autostart: bool = _parameter(True, "Configure and activate the lifecycle node at start, without a manager.")
+    max_map_bytes: int = _parameter(
+        MapSettings.max_bytes,
+        "Memory of the latent map. When full, new blocks are refused and counted.",
+        unit="bytes",
+        minimum=1 << 20,
+        maximum=1 << 40,
+    )
+
+
+@dataclass(frozen=True)
+class FusionParameters(CommonParameters):
+    """Parameters of fusion_node."""
+
+    voxel_size: float = _parameter(MapSettings.voxel_size_m, "Edge of a voxel.", unit="m", minimum=0.001, maximum=1.0)
+    min_depth: float = _parameter(
+        MapSettings.min_depth_m, "Smaller depth is ignored.", unit="m", minimum=0.0, maximum=100.0
+    )
+    max_depth: float = _parameter(
+        MapSettings.max_depth_m, "Larger depth is ignored.", unit="m", minimum=0.01, maximum=100.0
+    )
+    depth_scale: float = _parameter(
+        0.001, "Metres per unit of a 16UC1 depth image.", unit="m", minimum=1e-6, maximum=1.0
+    )
+    pose_source: str = _parameter(
+        "pose", "Where poses come from: topic `pose`, topic `odom`, or tf2.", choices=("pose", "odom", "tf")
+    )
+    input_qos: str = _parameter(
+        "sensor_data",
+        "Quality of service of the image, camera info and pose subscriptions.",
+        choices=("sensor_data", "default", "reliable"),
+    )
+    max_queue_length: int = _parameter(
+        4, "Frames that wait for fusion. When full, the oldest is dropped and counted.", minimum=1, maximum=1000
+    )
+    pose_buffer_s: float = _parameter(10.0, "Time for which poses are kept.", unit="s", minimum=0.1, maximum=3600.0)
+    max_wait_for_pose_s: float = _parameter(
+        1.0, "Time for which a frame waits for its pose.", unit="s", minimum=0.0, maximum=60.0
+    )
+    max_pose_gap_s: float = _parameter(
+        0.2, "Largest distance in time of two poses to interpolate between.", unit="s", minimum=0.0, maximum=60.0
+    )
+    max_weight: float = _parameter(
+        MapSettings.max_weight,
+        "Cap of the evidence in a voxel. Smaller forgets sooner.",
+        unit="frames",
+        minimum=1.0,
+        maximum=10000.0,
+    )
+    publish_rate_hz: float = _parameter(
+        2.0, "Rate of `latent_blocks`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
+    )
+    statistics_period_s: float = _parameter(
+        10.0,
+        "Time between two lines of statistics in the log. Not positive: off.",
+        unit="s",
+        minimum=-3600.0,
+        maximum=3600.0,
+    )
+
+    def map_settings(self) -> MapSettings:
+        """What the mapper takes from here. Raises ParameterError when the values do not go together."""
+        try:
+            return MapSettings(self.voxel_size, self.min_depth, self.max_depth, self.max_weight, self.max_map_bytes)
+        except ValueError as error:
+            raise ParameterError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class TranslatorParameters(CommonParameters):
+    """Parameters of translator_node."""
+
+    mesh_rate_hz: float = _parameter(
+        1.0, "Rate of `~/mesh`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
+    )
+    tsdf_rate_hz: float = _parameter(
+        1.0, "Rate of `~/tsdf`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
+    )
+    mesh_path: str = _parameter("mesh.ply", "File that `~/save_mesh` writes.", read_only=False)
+    max_blocks_per_slice: int = _parameter(
+        256, "Blocks translated at a time. Smaller reacts sooner, larger is faster in all.", minimum=1, maximum=1 << 20
+    )
+    resend_timeout_s: float = _parameter(
+        1.0, "Time to wait for a full resend before asking again.", unit="s", minimum=0.01, maximum=3600.0
+    )
+
+
+@dataclass(frozen=True)
+class ReplayParameters:
+    """Parameters of replay_node."""
+
+    input: str = _parameter(
+        "", "Recording to play: a sequence folder, a TUM folder, a rosbag2 folder or an .mcap file."
+    )
+    rate: float = _parameter(1.0, "Speed; 2 plays twice as fast.", minimum=0.01, maximum=100.0)
+    loop: bool = _parameter(False, "Begin again at the end.")
+    clock: bool = _parameter(False, "Publish `/clock` for nodes that run with `use_sim_time`.")
+    global_frame: str = _parameter("odom", "Frame of the published poses.")
+    wait_for_subscriber_s: float = _parameter(
+        10.0,
+        "Longest time to wait for a subscriber of the images before the first one is sent.",
+        unit="s",
+        minimum=0.0,
+        maximum=3600.0,
+    )
+
+
+NODES: dict[str, type[Any]] = {
+    "fusion_node": FusionParameters,
+    "translator_node": TranslatorParameters,
+    "replay_node": ReplayParameters,
+}
+
+P = TypeVar("P")
+
+
+def parameters_of(kind: type[Any]) -> list[Parameter]:
+    """The parameters of a dataclass above, in its order, each with its name and nodes."""
+    return [
+        replace(
+            item.metadata["parameter"],
+            name=item.name,
+            nodes=tuple(node for node, its in NODES.items() if item.name in its.__dataclass_fields__),
+        )
+        for item in fields(kind)
+    ]
+
+
+def declare_parameters(node: Node, kind: type[Any]) -> None:
+    """Declares the parameters of `kind` with their descriptors. Raises ParameterError when an override is refused."""
+    from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+
+    parameters = parameters_of(kind)
+    choices = {parameter.name: parameter.choices for parameter in parameters if parameter.choices}
+    node.add_on_set_parameters_callback(lambda changed: _check_choices(choices, changed))
+    for parameter in parameters:
+        try:
+            node.declare_parameter(parameter.name, parameter.default, descriptor(parameter))
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            raise ParameterError(str(error)) from error
+
+
+def read_parameters(node: Node, kind: type[P]) -> P:
+    """The values that a node's declared parameters have now."""
+    return kind(**{parameter.name: node.get_parameter(parameter.name).value for parameter in parameters_of(kind)})
+
+
+def descriptor(parameter: Parameter) -> ParameterDescriptor:
+    """What ROS tools show about a parameter, and the range that rclpy enforces."""
+    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+
+    result = ParameterDescriptor(
+        description=parameter.description, read_only=parameter.read_only, additional_constraints=_limits(parameter)
+    )
+    if parameter.minimum is None or parameter.maximum is None:
+        return result
+    if isinstance(parameter.default, int):
+        limits = IntegerRange(from_value=int(parameter.minimum), to_value=int(parameter.maximum))
+        result.integer_range = [limits]
+    else:
+        limits = FloatingPointRange(from_value=float(parameter.minimum), to_value=float(parameter.maximum))
+        result.floating_point_range = [limits]
+    return result
+
+
+def _check_choices(choices: dict[str, tuple[str, ...]], changed: Sequence[RosParameter]) -> SetParametersResult:
+    from rcl_interfaces.msg import SetParametersResult
+
+    for parameter in changed:
+        allowed = choices.get(parameter.name)
+        if allowed and parameter.value not in allowed:
+            reason = f"{parameter.name} must be one of {', '.join(allowed)}, not {parameter.value!r}"
+            return SetParametersResult(successful=False, reason=reason)
+    return SetParametersResult(successful=True)
+
+
+def _limits(parameter: Parameter) -> str:
+    """Such as "0.1 to 5 m", "one of: a, b" or nothing."""
+    if parameter.choices:
+        return f"one of: {', '.join(parameter.choices)}"
+    if parameter.minimum is None:
+        return parameter.unit
+    number = ",d" if isinstance(parameter.default, int) else ",g"
+    return f"{parameter.minimum:{number}} to {parameter.maximum:{number}} {parameter.unit}".rstrip()
+
+
+def yaml_text() -> str:
+    """config/default.yaml: every parameter of every node with its default."""
+    lines = [f"# The defaults of all parameters. Written by `{MADE_BY}`; copy it and change the copy."]
+    for node, kind in NODES.items():
+        # `/**/` makes the section hold in every namespace.
+        lines += ["", f"/**/{node}:", "  ros__parameters:"]
+        for parameter in parameters_of(kind):
+            limits = _limits(parameter)
+            lines.append(f"    # {parameter.description}" + (f" [{limits}]" if limits else ""))
+            lines.append(f"    {parameter.name}: {json.dumps(parameter.default)}")
+    return "\n".join(lines) + "\n"
+
+
+def markdown_text() -> str:
+    """docs/parameters.md: one table for each node."""
+    lines = [
+        "# Parameters",
+        "",
+        f"Written by `{MADE_BY}` from `neuralfusion_ros/nodes/parameters.py`.",
+        "",
+        "All parameters are read when a node starts. Those marked * may be changed while it runs.",
+    ]
+    for node, kind in NODES.items():
+        lines += ["", f"## {node}", "", "| name | type | default | limits | meaning |", "|---|---|---|---|---|"]
+        for parameter in parameters_of(kind):
+            name = f"`{parameter.name}`" + ("" if parameter.read_only else " *")
+            cells = [name, TYPE_NAMES[type(parameter.default)], f"`{json.dumps(parameter.default)}`"]
+            lines.append("| " + " | ".join([*cells, _limits(parameter), parameter.description]) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Writes both files into the source tree that this file lies in."""
+    root = Path(__file__).parents[2]
+    if not (root / "package.xml").is_file():
+        print(f"{root} is no source tree of this package: it has no package.xml", file=sys.stderr)
+        return 2
+    (root / "config" / "default.yaml").write_text(yaml_text(), encoding="utf-8")
+    (root / "docs" / "parameters.md").write_text(markdown_text(), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

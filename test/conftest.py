@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What all tests share. The environment is set here, before any test imports rclpy."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+_log_folder = tempfile.TemporaryDirectory(prefix="ros_log_")
+
+# A domain for each process, so that test runs and xdist workers side by side do not hear each other. Domains above
+# 101 use ports that the system also hands out to others.
+os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 101)
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ["ROS_LOG_DIR"] = _log_folder.name
+os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
+os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The source tree."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of test recordings; the test is skipped where there is none."""
+    folder = Path(os.environ.get("NEURALFUSION_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no test data in {folder}; set NEURALFUSION_TEST_DATA")
+    return folder
+
+
+@pytest.fixture
+def ros_env() -> dict[str, str]:
+    """The environment for a child process that is to meet this process on ROS topics."""
+    env = dict(os.environ)
+    # Set for this interpreter by the ROS wheels; the child sets its own.
+    for name in ("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "LD_LIBRARY_PATH"):
+        env.pop(name, None)
+    # As the launch files do. Not for this process, where it makes every node slower to create.
+    env["FASTDDS_DEFAULT_PROFILES_FILE"] = str(ROOT / "config" / "fastdds_shm.xml")
+    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+    return env

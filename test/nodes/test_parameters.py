@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters, config/default.yaml, docs/parameters.md and a real node say the same."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+import yaml
+
+from neuralfusion_ros.mapping.settings import MapSettings
+from neuralfusion_ros.nodes.parameters import (
+    NODES,
+    FusionParameters,
+    ParameterError,
+    TranslatorParameters,
+    declare_parameters,
+    markdown_text,
+    parameters_of,
+    read_parameters,
+    yaml_text,
+)
+
+EVERY_PARAMETER = [(kind, parameter) for kind in NODES.values() for parameter in parameters_of(kind)]
+RANGES = [(kind, parameter) for kind, parameter in EVERY_PARAMETER if parameter.minimum is not None]
+CHOICES = [(kind, parameter) for kind, parameter in EVERY_PARAMETER if parameter.choices]
+
+
+def named(cases):
+    return [f"{kind.__name__}-{parameter.name}" for kind, parameter in cases]
+
+
+@pytest.fixture(scope="module")
+def context():
+    import rclpy
+
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    yield context
+    context.try_shutdown()
+
+
+@pytest.fixture
+def make_node(context):
+    """Makes a node with ROS arguments."""
+    from rclpy.node import Node
+
+    nodes = []
+
+    def make(*ros_args, name="fusion_node"):
+        quiet = {"start_parameter_services": False, "enable_rosout": False}
+        nodes.append(Node(name, context=context, cli_args=["--ros-args", *ros_args], **quiet))
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.destroy_node()
+
+
+def test_the_written_files_are_up_to_date(root):
+    assert (root / "config" / "default.yaml").read_text() == yaml_text()
+    assert (root / "docs" / "parameters.md").read_text() == markdown_text()
+
+
+def test_the_yaml_file_holds_the_defaults(root):
+    sections = yaml.safe_load((root / "config" / "default.yaml").read_text())
+    assert sections == {f"/**/{node}": {"ros__parameters": asdict(kind())} for node, kind in NODES.items()}
+
+
+def test_every_parameter_is_described_and_its_default_is_allowed():
+    for _, parameter in EVERY_PARAMETER:
+        assert parameter.description.endswith(".")
+        low, high = parameter.minimum, parameter.maximum
+        assert (low is None) == (high is None)
+        if low is not None and high is not None:
+            assert low <= float(parameter.default) <= high
+        if parameter.choices:
+            assert parameter.default in parameter.choices
+
+
+def test_a_parameter_knows_its_nodes():
+    by_name = {parameter.name: parameter.nodes for parameter in parameters_of(FusionParameters)}
+    assert by_name["voxel_size"] == ("fusion_node",)
+    assert by_name["model"] == ("fusion_node", "translator_node")
+
+
+@pytest.mark.parametrize("kind", NODES.values())
+def test_a_node_gets_the_defaults(make_node, kind):
+    node = make_node()
+    declare_parameters(node, kind)
+    assert read_parameters(node, kind) == kind()
+
+
+@pytest.mark.parametrize("namespace", ["/", "/robot/front"])
+@pytest.mark.parametrize("name", NODES)
+def test_a_parameter_file_reaches_the_node_in_any_namespace(make_node, tmp_path, name, namespace):
+    changed = {"fusion_node": "voxel_size", "translator_node": "mesh_rate_hz", "replay_node": "rate"}[name]
+    sections = yaml.safe_load(yaml_text())
+    sections[f"/**/{name}"]["ros__parameters"][changed] = 0.125
+    (tmp_path / "parameters.yaml").write_text(yaml.safe_dump(sections))
+    node = make_node("--params-file", str(tmp_path / "parameters.yaml"), "-r", f"__ns:={namespace}", name=name)
+    declare_parameters(node, NODES[name])
+    assert read_parameters(node, NODES[name]) == NODES[name](**{changed: 0.125})
+
+
+@pytest.mark.parametrize(("kind", "parameter"), RANGES, ids=named(RANGES))
+@pytest.mark.parametrize("side", ["below", "above"])
+def test_a_value_out_of_range_is_refused_at_start(make_node, kind, parameter, side):
+    span = parameter.maximum - parameter.minimum
+    value = parameter.minimum - span if side == "below" else parameter.maximum + span
+    node = make_node("-p", f"{parameter.name}:={type(parameter.default)(value)}")
+    with pytest.raises(ParameterError, match=parameter.name) as refused:
+        declare_parameters(node, kind)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("kind", "parameter"), CHOICES, ids=named(CHOICES))
+def test_an_unknown_choice_is_refused_and_the_choices_are_named(make_node, kind, parameter):
+    node = make_node("-p", f"{parameter.name}:=nonsense")
+    with pytest.raises(ParameterError, match=", ".join(parameter.choices)):
+        declare_parameters(node, kind)
+
+
+@pytest.mark.parametrize("value", ["1", "large", "[1.0]", ".nan", ".inf"])
+def test_a_value_that_is_no_usable_double_is_refused(make_node, value):
+    node = make_node("-p", f"voxel_size:={value}")
+    with pytest.raises(ParameterError, match="voxel_size"):
+        declare_parameters(node, FusionParameters)
+
+
+def test_only_parameters_without_read_only_can_be_changed_later(make_node):
+    from rclpy.parameter import Parameter
+
+    node = make_node(name="translator_node")
+    declare_parameters(node, TranslatorParameters)
+    for parameter in parameters_of(TranslatorParameters):
+        (result,) = node.set_parameters([Parameter(parameter.name, value=parameter.default)])
+        assert result.successful != parameter.read_only, parameter.name
+    node.set_parameters([Parameter("mesh_path", value="other.ply")])
+    assert read_parameters(node, TranslatorParameters).mesh_path == "other.ply"
+
+
+def test_ros_tools_are_told_description_and_limits(make_node):
+    node = make_node()
+    declare_parameters(node, FusionParameters)
+    voxel_size, device, queue = node.describe_parameters(["voxel_size", "device", "max_queue_length"])
+    assert voxel_size.description == "Edge of a voxel."
+    assert voxel_size.additional_constraints == "0.001 to 1 m"
+    assert voxel_size.floating_point_range[0].to_value == 1.0
+    assert device.additional_constraints == "one of: auto, cpu, cuda"
+    assert queue.integer_range[0].from_value == 1
+
+
+def test_the_defaults_make_the_default_map():
+    assert FusionParameters().map_settings() == MapSettings()
+
+
+def test_depth_limits_in_the_wrong_order_are_a_parameter_error():
+    with pytest.raises(ParameterError, match="min depth < max depth"):
+        FusionParameters(min_depth=3.0, max_depth=2.0).map_settings()

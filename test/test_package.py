@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The package as a whole: its description, its rooms and what may be imported where, and that colcon builds it."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from catkin_pkg.package import parse_package
+
+import neuralfusion_ros
+
+PACKAGE = "neuralfusion_ros"
+ROOT = Path(__file__).parents[1]
+CODE = sorted((ROOT / PACKAGE).rglob("*.py"))
+ALL_PYTHON = [ROOT / "setup.py", *CODE, *sorted((ROOT / "launch").glob("*.py")), *sorted((ROOT / "test").rglob("*.py"))]
+NOT_SOURCE = {".venv", ".git", "build", "install", "log", "dist", "runs", "demo_output"}
+
+# Which rooms a room may import from, beside itself. Dependencies point inwards, to mapping/.
+MAY_IMPORT = {
+    "mapping": set(),
+    "models": set(),
+    "datasets": {"mapping"},
+    "messages": {"mapping"},
+    "training": {"mapping", "datasets"},
+    "evaluation": {"mapping", "datasets", "training"},
+    "nodes": {"mapping", "messages", "datasets"},
+    "commands": {"mapping", "messages", "datasets", "nodes", "training", "evaluation"},
+    "cli.py": {"commands"},
+    "__init__.py": set(),
+}
+ROOMS_WITH_ROS = {"messages", "nodes", "commands"}
+
+# Modules whose distribution has another name.
+DISTRIBUTIONS = {"PIL": "pillow", "open3d": "open3d-cpu", "skimage": "scikit-image", "yaml": "pyyaml"}
+SYSTEM_PACKAGES = {"PIL": "python3-pil", "numpy": "python3-numpy", "scipy": "python3-scipy"} | {
+    "skimage": "python3-skimage",
+    "yaml": "python3-yaml",
+}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT / PACKAGE).parts[0]
+
+
+def imports(path: Path) -> list[str]:
+    """Full names of all imported modules, wherever in the file the import stands."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = node.module or ""
+            found += [f"{module}.{alias.name}" for alias in node.names] if module == PACKAGE else [module]
+    return found
+
+
+def is_ros(module: str) -> bool:
+    top = module.split(".")[0]
+    return top.endswith(("_msgs", "_srvs", "_interfaces")) or top in {
+        *(
+            "rclpy",
+            "ament_index_python",
+            "cv_bridge",
+            "sensor_msgs_py",
+            "tf2_ros",
+            "launch",
+            "launch_ros",
+            "rosbag2_py",
+        ),
+        *("rosidl_runtime_py", "message_filters"),
+    }
+
+
+@pytest.fixture(scope="module")
+def description():
+    return parse_package(str(ROOT / "package.xml"))
+
+
+@pytest.fixture
+def distribution(monkeypatch):
+    """What setup.py hands to setuptools."""
+    # setuptools must come first: it brings distutils where Python has none.
+    import setuptools  # noqa: F401
+    from distutils.core import run_setup  # isort: skip
+
+    monkeypatch.chdir(ROOT)
+    return run_setup("setup.py", stop_after="init")
+
+
+def console_scripts(distribution) -> dict[str, str]:
+    pairs = (line.split("=") for line in distribution.entry_points["console_scripts"])
+    return {name.strip(): target.strip() for name, target in pairs}
+
+
+def test_package_xml_is_valid_and_ament_python(description):
+    assert description.name == PACKAGE
+    assert description.get_build_type() == "ament_python"
+    assert description.licenses == ["Apache-2.0"]
+    description.validate()
+
+
+def test_one_version_everywhere(description, distribution):
+    assert description.version == distribution.get_version() == neuralfusion_ros.__version__
+    assert f"## [{description.version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("script", ["neuralfusion", "fusion_node", "translator_node", "replay_node"])
+def test_every_command_has_a_main(distribution, script):
+    module, function = console_scripts(distribution)[script].split(":")
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_pip_installs_nothing_behind_rosdep(distribution):
+    # A cv_bridge from pip, for one, is another, broken package.
+    assert distribution.install_requires == ["setuptools"]
+
+
+def test_models_and_typing_marker_are_shipped(distribution):
+    assert distribution.package_data == {PACKAGE: ["py.typed"], f"{PACKAGE}.models": ["*.safetensors", "*.json"]}
+    assert (ROOT / PACKAGE / "py.typed").is_file()
+    assert {path.parent.name for path in CODE if path.name == "__init__.py"} >= set(MAY_IMPORT) - {
+        "cli.py",
+        "__init__.py",
+    }
+
+
+def test_every_imported_package_is_declared(description):
+    declared = {depend.name for depend in description.exec_depends}
+    requirements = {
+        re.split("[=<>;]", line)[0].lower() for line in (ROOT / "requirements.txt").read_text().splitlines()
+    }
+    for path in [*CODE, *(ROOT / "launch").glob("*.py")]:
+        for module in imports(path):
+            top = module.split(".")[0]
+            if top == PACKAGE or top in sys.stdlib_module_names:
+                continue
+            if is_ros(module):
+                assert top in declared, f"{path}: {top} is not in package.xml"
+            else:
+                assert DISTRIBUTIONS.get(top, top) in requirements, f"{path}: {top} is not in requirements.txt"
+                assert top not in SYSTEM_PACKAGES or SYSTEM_PACKAGES[top] in declared
+
+
+@pytest.mark.parametrize("room", sorted({room_of(path) for path in CODE}))
+def test_dependencies_point_inwards(room):
+    for path in (path for path in CODE if room_of(path) == room):
+        for module in imports(path):
+            top, *inside = module.split(".")
+            if top == PACKAGE and inside and inside[0] != "__version__":
+                assert inside[0] in MAY_IMPORT[room] | {room}, f"{path} imports {module}"
+            assert room in ROOMS_WITH_ROS or not is_ros(module), f"{path} imports {module}"
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_unsafe_loading(path):
+    forbidden_modules = {"pickle", "cPickle", "dill", "marshal", "shelve", "joblib", "cloudpickle"}
+    assert not {module.split(".")[0] for module in imports(path)} & forbidden_modules
+    for call in (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        assert name not in {"eval", "exec", "torch.load", "yaml.load", "yaml.unsafe_load", "yaml.full_load"}, name
+        for keyword in call.keywords:
+            unsafe = keyword.arg in {"allow_pickle", "shell"} and ast.unparse(keyword.value) != "False"
+            assert not unsafe, f"line {call.lineno}: {keyword.arg}"
+
+
+@pytest.mark.parametrize("path", ALL_PYTHON, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_names_its_licence(path):
+    assert path.read_text(encoding="utf-8").splitlines()[0] == "# SPDX-License-Identifier: Apache-2.0"
+
+
+def test_no_path_of_one_machine_is_written_down():
+    machine_path = re.compile(r"(?<![\w.>}\)])/(root|home/\w+|Users/\w+|work|mnt)/\w")
+    written = [path for path in ROOT.iterdir() if path.is_file()]
+    for folder in (".ci", "config", "docs", "launch", PACKAGE, "resource", "scripts", "test"):
+        written += [path for path in (ROOT / folder).rglob("*") if path.is_file()]
+    binary = {".pyc", ".safetensors", ".png", ".jpg", ".gif", ".ply", ".npz", ".mcap"}
+    for path in (path for path in written if path.suffix not in binary):
+        found = machine_path.search(path.read_text(encoding="utf-8"))
+        assert found is None, f"{path}: {found.group()}"
+
+
+@pytest.mark.skipif(shutil.which("colcon", path=str(Path(sys.executable).parent)) is None, reason="needs colcon")
+def test_colcon_builds_the_package(tmp_path, ros_env):
+    ignored = shutil.ignore_patterns(*NOT_SOURCE, "*cache*", "*.egg-info", "test", "docs")
+    shutil.copytree(ROOT, tmp_path / "src" / PACKAGE, ignore=ignored)
+    env = ros_env | {"COLCON_HOME": str(tmp_path / "colcon")}
+
+    def run(*command: str) -> str:
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    # An invalid package.xml would silently make this "(python)".
+    assert run("colcon", "list").split() == [PACKAGE, f"src/{PACKAGE}", "(ros.ament_python)"]
+    run("colcon", "build")
+    prefix = tmp_path / "install" / PACKAGE
+    for node in ("fusion_node", "translator_node", "replay_node", "neuralfusion"):
+        assert os.access(prefix / "lib" / PACKAGE / node, os.X_OK)
+    for folder in ("launch", "config"):
+        shipped = {path.name for path in (prefix / "share" / PACKAGE / folder).iterdir()}
+        assert shipped == {path.name for path in (ROOT / folder).iterdir() if path.is_file()}
+    (package,) = prefix.glob(f"lib/python*/site-packages/{PACKAGE}")
+    weights = {path.name for path in (ROOT / PACKAGE / "models").iterdir() if path.suffix != ".py" and path.is_file()}
+    assert weights <= {path.name for path in (package / "models").iterdir()}
+    assert (package / "py.typed").is_file()
+    ask = f"from ament_index_python.packages import get_package_share_directory as d; print(d('{PACKAGE}'))"
+    assert run("sh", "-c", f'. install/local_setup.sh && python -c "{ask}"').strip() == str(prefix / "share" / PACKAGE)
