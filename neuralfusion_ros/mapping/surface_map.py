@@ -19,7 +19,7 @@ from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, WEIGHT
 CHUNK_BLOCKS = 4
 UNKNOWN, FREE_SPACE, OCCUPIED = 0, 1, 2
 _TSDF, _OCCUPANCY, _WEIGHT, _USABLE = range(4)
-_LEAST_MEAN = -0.5  # a voxel seen only from far behind a surface says nothing about it
+_LEAST_MEAN = -0.25  # a voxel seen only from further behind a surface says nothing about it
 
 
 @dataclass(frozen=True)
