@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import torch
 
-from neuralfusion_ros.mapping.block_index import KEY_LIMIT, BlockIndex, pack_coordinates, pack_keys, unpack_keys
+from neuralfusion_ros.mapping.block_index import OUT_OF_RANGE, BlockIndex, pack_coordinates, pack_keys, unpack_keys
+from neuralfusion_ros.mapping.block_regions import BlockRegions
 
 BLOCK_SIZE = 8
 BLOCK_VOXELS = BLOCK_SIZE**3
@@ -39,6 +40,7 @@ class BlockGrid:
         self._pool = torch.zeros((0, BLOCK_VOXELS, channels), dtype=dtype, device=self.device)
         self._keys = torch.zeros((0, 3), dtype=torch.int32, device=self.device)
         self._index = BlockIndex(self.device)
+        self.regions = BlockRegions(self.device)
         self.n_blocks = 0
 
     @property
@@ -78,20 +80,21 @@ class BlockGrid:
     def allocate(self, keys: torch.Tensor) -> int:
         """Makes sure that the (N, 3) blocks exist, new ones filled with zeros.
 
-        Returns the number of blocks that were refused because the grid is full or they lie out of the range of
-        block coordinates (+-2^20).
+        Returns the number of blocks that were refused because the grid is full. Blocks out of the range of
+        coordinates (+-2^20) are refused too, and count as one.
         """
-        in_range = (keys.abs() < KEY_LIMIT).all(dim=-1)
-        packed = pack_keys(keys[in_range]).unique()
-        packed = packed[self._index.find(packed) < 0]
+        packed = pack_keys(keys).unique()
+        out_of_range = int((packed == OUT_OF_RANGE).sum())
+        packed = packed[(packed != OUT_OF_RANGE) & (self._index.find(packed) < 0)]
         room = self.max_blocks - self.n_blocks
-        refused = int((~in_range).sum()) + max(0, len(packed) - room)
+        refused = out_of_range + max(0, len(packed) - room)
         packed = packed[: max(0, room)]
         first = self.n_blocks
         self._reserve(first + len(packed))
         self.n_blocks += len(packed)
         self._keys[first : self.n_blocks] = unpack_keys(packed)
         self._index.insert(packed, torch.arange(first, self.n_blocks, device=self.device))
+        self.regions.add(self._keys[first : self.n_blocks], first)
         return refused
 
     def set_blocks(self, keys: torch.Tensor, values: torch.Tensor) -> int:
@@ -101,10 +104,6 @@ class BlockGrid:
         kept = rows >= 0
         self.values[rows[kept]] = values[kept].to(self._pool.dtype)
         return refused
-
-    def block_corners_m(self) -> torch.Tensor:
-        """(n_blocks, 3) float32 smallest corner of every block, in metres."""
-        return self.keys * self.block_size_m
 
     @property
     def _block_bytes(self) -> int:

@@ -10,18 +10,21 @@ import torch
 
 KEY_BITS = 21
 KEY_LIMIT = 1 << (KEY_BITS - 1)
+OUT_OF_RANGE = -2
 _EMPTY = -1
 _GOLDEN = -7046029254386353131  # 2^64 / golden ratio as a signed integer: spreads neighbouring keys
 
 
 def pack_keys(keys: torch.Tensor) -> torch.Tensor:
-    """(..., 3) integer block coordinates in [-KEY_LIMIT, KEY_LIMIT) to (...) int64, one number per block."""
+    """(..., 3) integer block coordinates to (...) int64, one number per block in [-KEY_LIMIT, KEY_LIMIT)^3."""
     return pack_coordinates(*keys.to(torch.int64).unbind(-1))
 
 
 def pack_coordinates(x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    """As pack_keys, from one int64 tensor per axis."""
-    return ((x + KEY_LIMIT) << 2 * KEY_BITS) | ((y + KEY_LIMIT) << KEY_BITS) | (z + KEY_LIMIT)
+    """As pack_keys, from one int64 tensor per axis. Coordinates out of range give a number that no block has."""
+    x, y, z = x + KEY_LIMIT, y + KEY_LIMIT, z + KEY_LIMIT
+    in_range = ((x | y | z) >> KEY_BITS) == 0
+    return torch.where(in_range, (x << 2 * KEY_BITS) | (y << KEY_BITS) | z, OUT_OF_RANGE)
 
 
 def unpack_keys(packed: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, BlockGrid, voxel_offsets
+from neuralfusion_ros.mapping.block_regions import REGION_BLOCKS
 from neuralfusion_ros.mapping.extract import SAMPLES, TRUNCATION_VOXELS
 from neuralfusion_ros.mapping.fuse import RayUpdates
 from neuralfusion_ros.mapping.ray_image import RayImage
@@ -37,24 +38,37 @@ class VoxelUpdates:
 
 
 def band_blocks(rays: RayImage, T_world_camera: torch.Tensor, voxel_size_m: float) -> torch.Tensor:
-    """(N, 3) int64 coordinates of the blocks that the truncation band of the measured points touches."""
-    points = rays.points_m[::2, ::2][rays.valid[::2, ::2]]
-    directions = F.normalize(points, dim=-1)
+    """(N, 3) int64 coordinates of the blocks that the truncation band of the measured points touches, some repeated."""
+    rotation, translation = T_world_camera[:3, :3], T_world_camera[:3, 3]
+    points = rays.points_m.reshape(-1, 3) @ rotation.T + translation
+    directions = F.normalize(rays.points_m.reshape(-1, 3), dim=-1) @ rotation.T
     steps = torch.linspace(-TRUNCATION_VOXELS, TRUNCATION_VOXELS, 5, device=points.device) * voxel_size_m
-    points = (points[:, None] + directions[:, None] * steps[:, None]).reshape(-1, 3)
-    points = points @ T_world_camera[:3, :3].T + T_world_camera[:3, 3]
-    return torch.floor(points / (BLOCK_SIZE * voxel_size_m)).to(torch.int64)
+    band = points + directions * steps[:, None, None]
+    blocks = torch.floor(band / (BLOCK_SIZE * voxel_size_m))
+    new = (blocks[:, 1:] != blocks[:, :-1]).any(dim=-1)  # most rays touch the same blocks as the ray before them
+    new = F.pad(new, (1, 0), value=True) & rays.valid.reshape(-1)
+    new[:, 1:] |= rays.valid.reshape(-1)[1:] & ~rays.valid.reshape(-1)[:-1]
+    return blocks[new].to(torch.int64)
 
 
 def visible_blocks(grid: BlockGrid, rays: RayImage, T_world_camera: torch.Tensor) -> torch.Tensor:
     """(B,) rows of the blocks that may hold a voxel in front of, or just behind, the measured surface."""
-    radius_m = grid.block_size_m * 3**0.5 / 2
-    centres = (grid.block_corners_m() + grid.block_size_m / 2 - T_world_camera[:3, 3]) @ T_world_camera[:3, :3]
+    regions = _in_view(grid.regions.keys, REGION_BLOCKS * grid.block_size_m, grid, rays, T_world_camera)
+    rows = grid.regions.rows(regions)
+    return rows[_in_view(grid.keys[rows], grid.block_size_m, grid, rays, T_world_camera)]
+
+
+def _in_view(
+    cubes: torch.Tensor, edge_m: float, grid: BlockGrid, rays: RayImage, T_world_camera: torch.Tensor
+) -> torch.Tensor:
+    """Positions of those of the (N, 3) cubes, in units of their edge, whose bounding sphere reaches into the view."""
+    radius_m = edge_m * 3**0.5 / 2
+    centres = ((cubes + 0.5) * edge_m - T_world_camera[:3, 3]) @ T_world_camera[:3, :3]
     z = centres[:, 2]
-    camera, depth = rays.camera, rays.depth_m
-    half_x = max(camera.cx, camera.width - 1 - camera.cx) / camera.fx
-    half_y = max(camera.cy, camera.height - 1 - camera.cy) / camera.fy
-    inside = (z > -radius_m) & (z < depth.max() + radius_m + TRUNCATION_VOXELS * grid.voxel_size_m)
+    camera, farthest_m = rays.camera, rays.depth_m.max() + 2 * TRUNCATION_VOXELS * grid.voxel_size_m
+    half_x = (max(camera.cx, camera.width - 1 - camera.cx) + 0.5) / camera.fx
+    half_y = (max(camera.cy, camera.height - 1 - camera.cy) + 0.5) / camera.fy
+    inside = (z > -radius_m) & (z < farthest_m + radius_m)
     for axis, half in ((0, half_x), (1, half_y)):
         inside &= centres[:, axis].abs() <= half * z.clamp(min=0) + radius_m * (1 + half * half) ** 0.5
     return inside.nonzero().squeeze(-1)
@@ -129,7 +143,7 @@ def _project(
     Returns (N,) voxel rows, (N,) ray numbers and (N, 3) centres in the camera's frame.
     """
     rotation, translation = T_world_camera[:3, :3], T_world_camera[:3, 3]
-    corners = (grid.block_corners_m()[block_rows] - translation) @ rotation
+    corners = (grid.keys[block_rows] * grid.block_size_m - translation) @ rotation
     inside_block = ((voxel_offsets(grid.device) + 0.5) * grid.voxel_size_m) @ rotation
     x, y, z = (corners[:, None, axis] + inside_block[:, axis] for axis in range(3))
     camera = rays.camera

@@ -37,19 +37,9 @@ def mesh_volume(
 
     usable: (X, Y, Z); a cell with an unusable corner makes no triangle.
     """
-    cells = usable[:-1, :-1, :-1].copy()
     negative = tsdf < 0
-    any_negative, all_negative = negative[:-1, :-1, :-1].copy(), negative[:-1, :-1, :-1].copy()
-    for dx, dy, dz in np.argwhere(np.ones((2, 2, 2)))[1:]:
-        corner = (
-            slice(dx, tsdf.shape[0] - 1 + dx),
-            slice(dy, tsdf.shape[1] - 1 + dy),
-            slice(dz, tsdf.shape[2] - 1 + dz),
-        )
-        cells &= usable[corner]
-        any_negative |= negative[corner]
-        all_negative &= negative[corner]
-    cells &= any_negative & ~all_negative
+    cells = _corners(np.logical_and, usable)
+    cells &= _corners(np.logical_or, negative) & ~_corners(np.logical_and, negative)
     if not cells.any():
         return EMPTY_MESH
     # scikit-image marks a cell by its highest corner
@@ -60,6 +50,13 @@ def mesh_volume(
     )
     world = (first_voxel + 0.5 + vertices.astype(np.float64)) * voxel_size_m
     return Mesh(world.astype(np.float32), triangles.astype(np.int32))
+
+
+def _corners(combine: np.ufunc, voxels: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(X, Y, Z) values of voxels to (X - 1, Y - 1, Z - 1), those of the eight corners of every cell combined."""
+    along_x = combine(voxels[:-1], voxels[1:])
+    along_y = combine(along_x[:, :-1], along_x[:, 1:])
+    return np.asarray(combine(along_y[:, :, :-1], along_y[:, :, 1:]))
 
 
 def weld(meshes: list[Mesh], voxel_size_m: float) -> Mesh:

@@ -33,6 +33,11 @@ class Architecture:
     fusion_width: int = 48
     translator_width: int = 32
 
+    def __post_init__(self) -> None:
+        for name, size in asdict(self).items():
+            if not isinstance(size, int) or not 1 <= size <= 4096:
+                raise ValueError(f"{name} must be a whole number in 1..4096, got {size!r}")
+
 
 class LatentModel(nn.Module):
     """The fusion network and the translator, trained together.

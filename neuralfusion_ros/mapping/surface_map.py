@@ -19,7 +19,9 @@ from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, WEIGHT
 CHUNK_BLOCKS = 4
 UNKNOWN, FREE_SPACE, OCCUPIED = 0, 1, 2
 _TSDF, _OCCUPANCY, _WEIGHT, _USABLE = range(4)
-_LEAST_MEAN = -0.25  # a voxel seen only from further behind a surface says nothing about it
+# A voxel seen only from further behind a surface says nothing about it; no one has looked at the back of a wall.
+# Cells that hold a surface reach up to 1.7 voxels, 0.43 truncations, behind it.
+_LEAST_MEAN = -0.44
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,9 @@ def assert_same(a: RayImage, b: RayImage) -> None:
         assert torch.equal(getattr(a, name), getattr(b, name)), name
 
 
-@pytest.mark.parametrize(("tilt_deg", "inner_deg", "edge_deg"), [(0, 0.01, 0.01), (20, 0.5, 3), (35, 0.5, 3), (45, 1, 8)])
+@pytest.mark.parametrize(
+    ("tilt_deg", "inner_deg", "edge_deg"), [(0, 0.01, 0.01), (20, 0.5, 3), (35, 0.5, 3), (45, 1, 8)]
+)
 @pytest.mark.parametrize("around_deg", [0, 70, 215])
 def test_slanted_plane_without_pooling_is_exact(tilt_deg, inner_deg, edge_deg, around_deg):
     """At the edge of the image a part of the window of the fit is missing."""
