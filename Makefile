@@ -37,7 +37,7 @@ lint: setup
 
 typecheck: setup
 	@echo "mypy"
-	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/python -m mypy --no-error-summary
 
 format: setup
 	@$(BIN)/ruff check --quiet --fix .

@@ -6,7 +6,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = "neuralfusion_ros"
-ROOT = Path(__file__).parent
+# colcon build --symlink-install runs a link to this file.
+ROOT = Path(__file__).resolve().parent
 
 
 def pins(requirements_file: str) -> list[str]:

@@ -4,7 +4,7 @@
 # Makes .venv with everything the package needs. Does nothing that is already done, so it may run before every command.
 #
 #   PYTHON                    the Python to use; otherwise the first python3 >= 3.10 found
-#   NEURALFUSION_TORCH_INDEX  extra package index to look for torch in; see torch_index below
+#   NEURALFUSION_TORCH_INDEX  extra package index to look for torch in, see install_torch
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # Nothing of another ROS environment may leak in.
@@ -17,8 +17,9 @@ fail() { say "$*" >&2; exit 2; }
 # Installs apt packages, or says how when not allowed to. $1: what they are for.
 apt_install() {
     local purpose=$1; shift
-    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         fail "$purpose missing; run: sudo apt-get update && sudo apt-get install -y $*"
+    fi
     say "apt-get install $*"
     { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@"; } \
         >/dev/null || fail "apt-get install $* failed"
@@ -58,28 +59,23 @@ make_venv() {
 }
 
 # Quiet but for errors.
+# --no-compile below: Python compiles what is imported, when it is; all at once takes a minute.
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check -qq "$@"; }
 
 # True when a step's inputs are those of its last success. $1: step, $2: inputs.
 done_before() { [ "$(cat "$venv/.$1.stamp" 2>/dev/null)" = "$2" ]; }
 
-# On Linux the plain torch of a package index may bring several GB of CUDA packages, of no use without an NVIDIA
-# driver. torch_index prints the pip options for an index with CPU builds (2.13.0+cpu satisfies the pin 2.13.0 and is
-# preferred); check_no_cuda stops before anything large is fetched. NEURALFUSION_TORCH_INDEX=default takes what comes.
-torch_index() {
-    [ "${NEURALFUSION_TORCH_INDEX:-default}" = default ] || echo "--extra-index-url $NEURALFUSION_TORCH_INDEX"
-}
-
-check_no_cuda() {
-    [ "$(uname)" = Linux ] && [ ! -e /proc/driver/nvidia/version ] && ! command -v nvidia-smi >/dev/null || return 0
-    [ "${NEURALFUSION_TORCH_INDEX:-}" != default ] || return 0
-    local plan
-    # shellcheck disable=SC2046 # no option or two
-    plan=$("$venv/bin/python" -m pip --disable-pip-version-check install --dry-run $(torch_index) \
-        "$(grep '^torch==' requirements.txt)") || fail "pip found no $(grep '^torch==' requirements.txt)"
-    ! grep -q 'Would install.* nvidia-' <<<"$plan" ||
-        fail "torch would bring CUDA packages of several GB, but there is no NVIDIA driver." \
-            "Set NEURALFUSION_TORCH_INDEX to PyTorch's index of CPU builds (or to 'default' to take them all the same)."
+# On Linux the torch of a plain package index brings several GB of CUDA packages. A machine without an NVIDIA driver
+# gets the CPU build, version 2.13.0+cpu, which satisfies the pin 2.13.0, or a word on where to look for it. An index
+# that has no such version is asked for it, but nothing is fetched.
+install_torch() {
+    local index=${NEURALFUSION_TORCH_INDEX:-} pin output
+    pin=$(grep '^torch==' requirements.txt)
+    [ "$(uname)" = Linux ] && [ "$index" != default ] || return 0
+    [ ! -e /proc/driver/nvidia/version ] && ! command -v nvidia-smi >/dev/null || return 0
+    output=$(pip install --no-compile --no-deps ${index:+--extra-index-url "$index"} "$pin+cpu" 2>&1) ||
+        fail "no CPU build of torch (${output##*$'\n'}), and no NVIDIA driver for the build with GBs of CUDA packages;" \
+            "set NEURALFUSION_TORCH_INDEX to PyTorch's package index of CPU builds (or to 'default' to take any build)"
 }
 
 install_requirements() {
@@ -87,12 +83,8 @@ install_requirements() {
     inputs=$(cat requirements.txt requirements-dev.txt | cksum)
     done_before requirements "$inputs" && return
     say "installing requirements (a few minutes on a new machine)"
-    # --dry-run needs pip 22.2.
-    pip install 'pip>=23'
-    check_no_cuda
-    # --no-compile: Python compiles what is imported, when it is; all at once takes a minute.
-    # shellcheck disable=SC2046 # no option or two
-    pip install --no-compile $(torch_index) -r requirements.txt -r requirements-dev.txt || fail "pip install failed, see above"
+    install_torch
+    pip install --no-compile -r requirements.txt -r requirements-dev.txt || fail "pip install failed, see above"
     echo "$inputs" >"$venv/.requirements.stamp"
 }
 

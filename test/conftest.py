@@ -39,7 +39,7 @@ def data_dir() -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def ros_env() -> dict[str, str]:
     """The environment for a child process that is to meet this process on ROS topics."""
     env = dict(os.environ)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `neuralfusion`. Each subcommand is one file of `commands/`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from neuralfusion_ros import __version__
+
+# Name and what --help says. The files are imported only when wanted: torch alone takes seconds.
+_COMMANDS = {
+    "fuse": "make a mesh from a recording, without ROS",
+    "demo": "run the whole ROS graph on a recording, its own or yours",
+    "replay": "publish a recording on ROS topics",
+    "record": "turn a recording into a rosbag2 folder (mcap)",
+    "train": "train the networks from a seed",
+    "evaluate": "measure maps against the truth and against plain TSDF fusion",
+}
+_EXAMPLE = """example:
+  neuralfusion fuse data/kitchen --output kitchen.ply
+  neuralfusion fuse --help"""
+_BAD_INPUT = 2
+_INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as for every other mistake of the user; argparse would print the usage as well."""
+        self.exit(_BAD_INPUT, f"neuralfusion: error: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. Returns the exit code: 0, 1 for a check that failed, 2 for bad input, 130 for Ctrl-C."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        args = _parser(words).parse_args(words)
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except Exception as error:
+        if not _is_for_the_user(error):
+            raise
+        print(f"neuralfusion: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return _BAD_INPUT
+
+
+def _is_for_the_user(error: Exception) -> bool:
+    """Files and packages that are missing, and the errors of this package, whose messages are made to be read."""
+    return isinstance(error, OSError | ImportError) or type(error).__module__.startswith("neuralfusion_ros.")
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser, complete for the command that is asked for and with only the names of the others."""
+    parser = _Parser(
+        prog="neuralfusion",
+        description="Robot mapping with a learned latent map.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"neuralfusion {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    wanted = next((word for word in words if not word.startswith("-")), None)
+    for name, summary in _COMMANDS.items():
+        if name == wanted:
+            import_module(f"neuralfusion_ros.commands.{name}").add_parser(subparsers)
+        else:
+            subparsers.add_parser(name, help=summary)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

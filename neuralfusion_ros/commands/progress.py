@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How far a command has come: a bar on a terminal, a few plain lines elsewhere, both on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+_PLAIN_LINES = 10
+
+
+class Advance(Protocol):
+    """Says that `count` more are done. note: a few words about the latest."""
+
+    def __call__(self, count: int = 1, note: str = "") -> None: ...
+
+
+@contextmanager
+def progress(label: str, total: int) -> Iterator[Advance]:
+    """Show the progress of `total` equal steps and the time left. Gives the function to call after steps."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _plain(label, total)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.fields[note]}"), console=console) as bar:
+        task = bar.add_task(label, total=total, note="")
+        yield lambda count=1, note="": bar.update(task, advance=count, note=note)
+
+
+def _plain(label: str, total: int) -> Advance:
+    start, done = time.monotonic(), 0
+
+    def advance(count: int = 1, note: str = "") -> None:
+        nonlocal done
+        lines_before, done = done * _PLAIN_LINES // max(total, 1), done + count
+        if done * _PLAIN_LINES // max(total, 1) > lines_before:
+            left_s = (time.monotonic() - start) / done * max(total - done, 0)
+            print(f"{label}: {done} of {total}, {left_s:.0f} s left {note}".rstrip(), file=sys.stderr, flush=True)
+
+    return advance

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sends the blocks of a latent map as a numbered stream of messages, never faster than the receivers take them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+import numpy as np
+import torch
+from rclpy.duration import Duration
+from rclpy.publisher import Publisher
+
+from neuralfusion_ros.mapping.block_grid import BLOCK_VOXELS, BlockGrid
+from neuralfusion_ros.mapping.block_index import pack_keys, unpack_keys
+from neuralfusion_ros.messages.latent_blocks import BlockMessage, encode_blocks
+
+BLOCKS_PER_MESSAGE = 64
+# Of about 0.8 MB each: together they fit into the shared memory of the DDS profile and into a receiver's history.
+MAX_UNACKNOWLEDGED = 32
+_SEQUENCES = 2**32
+_STALLED_S = 2.0
+
+
+class BlockSender:
+    """Keeps the blocks that wait to be sent, oldest change first. For one thread.
+
+    map_id: of the present map. sequence: of the next message.
+
+    publisher: of `latent_blocks`. frame_id: of the map. model_hash: of the model that makes the values.
+    """
+
+    def __init__(self, publisher: Publisher, frame_id: str, model_hash: int) -> None:
+        self._publisher = publisher
+        self._frame_id, self._model_hash = frame_id, model_hash
+        self._waiting = torch.zeros(0, dtype=torch.int64)
+        self._unacknowledged, self._held_since_s = 0, 0.0
+        self._known_blocks = 0
+        self._begin_map()
+
+    @property
+    def waiting(self) -> int:
+        """Blocks that wait to be sent."""
+        return len(self._waiting)
+
+    @property
+    def has_work(self) -> bool:
+        """Something waits to be sent, be it only the news that the map is empty."""
+        return self.waiting > 0 or self._first_of_full
+
+    def has_receivers(self) -> bool:
+        """Somebody listens."""
+        return bool(self._publisher.get_subscription_count())
+
+    def start_new_map(self) -> None:
+        """From now on another map is sent, which is empty at first; receivers are told even so."""
+        self._begin_map()
+        self._first_of_full = True
+
+    def add(self, grid: BlockGrid, changed: torch.Tensor) -> None:
+        """(N, 3) blocks that changed. Blocks that are new are sent even if they hold nothing yet."""
+        packed = pack_keys(torch.cat((changed, grid.keys[self._known_blocks :])).cpu()).unique()
+        self._known_blocks = grid.n_blocks
+        self._waiting = torch.cat((self._waiting, packed[~torch.isin(packed, self._waiting)]))
+
+    def resend(self, grid: BlockGrid) -> None:
+        """Begins to send the whole map once more."""
+        self._waiting = pack_keys(grid.keys.cpu())
+        self._known_blocks = grid.n_blocks
+        self._first_of_full = True
+
+    def send(self, grid: BlockGrid, stamp_ns: int, max_messages: int) -> bool:
+        """Sends a few messages with the present values of the blocks that have waited longest.
+
+        Returns False when nothing could be sent because the receivers lag behind.
+        """
+        for _ in range(max_messages):
+            if not self.has_work:
+                break
+            if self._must_hold():
+                return False
+            self._send_one(grid, stamp_ns)
+        return True
+
+    def _begin_map(self) -> None:
+        self.map_id, self.sequence, self._first_of_full = secrets.randbits(32), 0, False
+        self._waiting = self._waiting[:0]
+        self._known_blocks = 0
+
+    def _send_one(self, grid: BlockGrid, stamp_ns: int) -> None:
+        packed, self._waiting = self._waiting[:BLOCKS_PER_MESSAGE], self._waiting[BLOCKS_PER_MESSAGE:]
+        keys = unpack_keys(packed)
+        values = grid.values[grid.find(keys.to(grid.device))]
+        message = BlockMessage(
+            stamp_ns=stamp_ns,
+            frame_id=self._frame_id,
+            map_id=self.map_id,
+            sequence=self.sequence,
+            voxel_size_m=grid.voxel_size_m,
+            model_hash=self._model_hash,
+            first_of_full=self._first_of_full,
+            n_blocks_total=grid.n_blocks,
+            keys=keys.numpy(),
+            states=values.cpu().numpy().reshape(len(keys), BLOCK_VOXELS, grid.channels),
+            removed=np.zeros((0, 3), np.int32),
+        )
+        self._publisher.publish(encode_blocks(message))
+        self.sequence = (self.sequence + 1) % _SEQUENCES
+        self._first_of_full = False
+        self._unacknowledged += 1
+
+    def _must_hold(self) -> bool:
+        """True while the receivers lag behind. One that does not answer at all must not stop the others for ever."""
+        if self._unacknowledged < MAX_UNACKNOWLEDGED:
+            return False
+        now_s = time.monotonic()
+        self._held_since_s = self._held_since_s or now_s
+        acknowledged = self._publisher.wait_for_all_acked(Duration(nanoseconds=0))
+        if not acknowledged and now_s - self._held_since_s < _STALLED_S:
+            return True
+        self._unacknowledged, self._held_since_s = 0, 0.0
+        return False
+
+
+def model_hash(sha256: str) -> int:
+    """The first 4 bytes of a model's sha256 as a number; 0 for a model that was not loaded from a file."""
+    return int(sha256[:8] or "0", 16)

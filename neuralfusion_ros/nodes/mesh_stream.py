@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mesh chunks as marker messages: only what changed, under stable ids, in messages of moderate size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from neuralfusion_ros.mapping.meshing import Mesh
+from neuralfusion_ros.messages.markers import ChunkMesh, marker_array_bytes
+from neuralfusion_ros.nodes.mesh_colours import mesh_colours
+
+MAX_MESSAGE_BYTES = 8_000_000
+
+Chunk = tuple[int, int, int]
+
+_TRIANGLE_BYTES = 3 * (24 + 16)  # corners and their colours
+_MARKER_BYTES = 300
+
+
+class MeshStream:
+    """Remembers which chunks the viewers do not have yet. For one thread."""
+
+    def __init__(self) -> None:
+        self._ids: dict[Chunk, int] = {}
+        self._unsent: dict[Chunk, Mesh] = {}
+        self._delete_all = False
+
+    @property
+    def has_work(self) -> bool:
+        """Something is to be sent."""
+        return bool(self._unsent) or self._delete_all
+
+    def add(self, meshes: dict[Chunk, Mesh]) -> None:
+        """Chunks that changed; one without triangles is to be deleted."""
+        self._unsent.update(meshes)
+
+    def start_new_map(self) -> None:
+        """The next message deletes everything."""
+        self._ids.clear()
+        self._unsent.clear()
+        self._delete_all = True
+
+    def take(self, frame_id: str, stamp_ns: int) -> Iterator[bytes]:
+        """The serialised MarkerArrays that bring the viewers up to date. All are to be sent."""
+        chunks: list[ChunkMesh] = []
+        size = 0
+        for chunk, mesh in self._unsent.items():
+            chunk_bytes = _MARKER_BYTES + _TRIANGLE_BYTES * len(mesh.triangles)
+            if chunks and size + chunk_bytes > MAX_MESSAGE_BYTES:
+                yield self._message(frame_id, stamp_ns, chunks)
+                chunks, size = [], 0
+            chunks.append(self._chunk_mesh(chunk, mesh))
+            size += chunk_bytes
+        if chunks or self._delete_all:
+            yield self._message(frame_id, stamp_ns, chunks)
+        self._unsent.clear()
+
+    def _message(self, frame_id: str, stamp_ns: int, chunks: list[ChunkMesh]) -> bytes:
+        delete_all, self._delete_all = self._delete_all, False
+        return marker_array_bytes(frame_id, stamp_ns, chunks, delete_all=delete_all)
+
+    def _chunk_mesh(self, chunk: Chunk, mesh: Mesh) -> ChunkMesh:
+        number = self._ids.setdefault(chunk, len(self._ids))
+        return ChunkMesh(number, mesh.vertices, mesh.triangles, mesh_colours(mesh))

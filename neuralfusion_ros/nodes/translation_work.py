@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The work of the translator node: follow the stream of blocks, translate what changed, send mesh and TSDF."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rclpy.publisher import Publisher
+from std_msgs.msg import Empty
+
+from neuralfusion_ros.mapping.surface_map import SurfaceMap
+from neuralfusion_ros.messages.latent_blocks import decode_blocks
+from neuralfusion_ros.messages.stamps import NS_PER_S
+from neuralfusion_ros.nodes.bounded_queue import BoundedQueue
+from neuralfusion_ros.nodes.latent_copy import LatentCopy
+from neuralfusion_ros.nodes.mesh_stream import MeshStream
+from neuralfusion_ros.nodes.parameters import TranslatorParameters
+from neuralfusion_ros.nodes.rejections import Rejections
+from neuralfusion_ros.nodes.schedule import Schedule
+from neuralfusion_ros.nodes.translation_rounds import TranslationRounds
+from neuralfusion_ros.nodes.tsdf_stream import TsdfStream
+from neuralfusion_ros.nodes.worker import Worker
+
+# About 400 MB, more than comes while one slice is translated. What does not fit is asked for again.
+_MAX_WAITING_MESSAGES = 512
+_LOOK_FOR_SENDER_S = 0.2
+
+
+class SaveError(Exception):
+    """There is no mesh to save. The message is a sentence."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The publishers of the node. sender_is_there: whether somebody publishes `latent_blocks`."""
+
+    mesh: Publisher
+    tsdf: Publisher
+    resend: Publisher
+    sender_is_there: Callable[[], bool]
+
+
+class TranslationWork:
+    """Callbacks hand in what they receive and what is to be done; the map is touched by the worker alone.
+
+    resends: how often a full resend was asked for. worker: the thread that does it all.
+    """
+
+    def __init__(
+        self, copy: LatentCopy, outputs: Outputs, parameters: TranslatorParameters, rejections: Rejections
+    ) -> None:
+        self.copy, self._outputs, self._rejections = copy, outputs, rejections
+        self.rounds = TranslationRounds(copy, parameters.max_blocks_per_slice)
+        self.mesh_stream, self.tsdf_stream = MeshStream(), TsdfStream()
+        self._mesh_schedule = Schedule(parameters.mesh_rate_hz)
+        self._tsdf_schedule = Schedule(parameters.tsdf_rate_hz)
+        self._resend_timeout_s, self._asked_s = parameters.resend_timeout_s, 0.0
+        self.inbox: BoundedQueue[bytes] = BoundedQueue(_MAX_WAITING_MESSAGES)
+        self.resends = 0
+        self._starts = self._refills = 0
+        self._new_mesh_viewer = self._new_tsdf_viewer = False
+        self.mesh_is_old = self._hold_mesh = False
+        self.worker = Worker(self._step, rejections.unexpected)
+
+    def start(self) -> None:
+        """Begins to work."""
+        self.worker.start()
+
+    def stop(self) -> None:
+        """Ends the work after the slice at hand."""
+        self.worker.stop()
+
+    def add_message(self, data: bytes) -> None:
+        """Queues a serialised block message."""
+        if self.inbox.put(data) is not None:
+            self._rejections.reject("queue_full", "The blocks come faster than they can be stored.")
+        self.worker.wake()
+
+    def mesh_viewer_came(self) -> None:
+        """Somebody new listens to the mesh and needs all of it."""
+        self._new_mesh_viewer = True
+        self.worker.wake()
+
+    def tsdf_viewer_came(self) -> None:
+        """Somebody new listens to the TSDF and needs all of it."""
+        self._new_tsdf_viewer = True
+        self.worker.wake()
+
+    def save_mesh(self, path: Path) -> Future[str]:
+        """Translates what waits and writes the whole mesh."""
+        return self.worker.submit(lambda: self._save(path))
+
+    def values(self) -> dict[str, Any]:
+        """What /diagnostics shows."""
+        return {
+            "waiting_messages": len(self.inbox),
+            "waiting_blocks": self.rounds.waiting,
+            "lag_s": f"{(self.copy.newest_ns - self.rounds.shown_ns) / NS_PER_S:.3f}" if self.rounds.shown_ns else "",
+            "resends": self.resends,
+            "slice_ms_p50": self.rounds.durations.percentile(50),
+            "slice_ms_p95": self.rounds.durations.percentile(95),
+        }
+
+    def _step(self) -> float | None:
+        """One slice, and whatever is to be sent. Returns the seconds until there is more to do."""
+        self._apply_waiting()
+        ask_wait_s = self._ask_for_resend()
+        mesh_wanted = self._mesh_schedule.enabled and self._outputs.mesh.get_subscription_count() > 0
+        tsdf_wanted = self._tsdf_schedule.enabled and self._outputs.tsdf.get_subscription_count() > 0
+        busy = (mesh_wanted or tsdf_wanted) and self._translate_slice()
+        waits = [ask_wait_s, 0.0 if busy else None]
+        surface = self.copy.surface
+        if mesh_wanted and surface:
+            waits.append(self._publish_mesh(surface))
+        if tsdf_wanted and surface:
+            waits.append(self._publish_tsdf(surface))
+        return min((wait for wait in waits if wait is not None), default=None)
+
+    def _apply_waiting(self) -> None:
+        for data in self.inbox.take_all():
+            with self._rejections.gate():
+                self.copy.apply(decode_blocks(data))
+        if self.copy.starts != self._starts:
+            self._starts = self.copy.starts
+            self.mesh_stream.start_new_map()
+            self.tsdf_stream.start_new_map()
+            self.mesh_is_old, self._hold_mesh = True, False
+        if self.copy.refills != self._refills:
+            self._refills = self.copy.refills
+            # Viewers keep what they have until the map is whole again.
+            self._hold_mesh = True
+
+    def _ask_for_resend(self) -> float | None:
+        """Asks again and again until the copy is complete. Returns the seconds until it may be time to ask."""
+        if self.copy.complete or self.copy.wrong_model:
+            return None
+        heard = self._outputs.sender_is_there() and self._outputs.resend.get_subscription_count() > 0
+        if heard and time.monotonic() - self._asked_s >= self._resend_timeout_s:
+            self._asked_s = time.monotonic()
+            self.resends += 1
+            self._outputs.resend.publish(Empty())
+        return min(_LOOK_FOR_SENDER_S, self._resend_timeout_s)
+
+    def _translate_slice(self) -> bool:
+        busy = self.rounds.advance()
+        if busy:
+            self.mesh_is_old = True
+            self.tsdf_stream.add(self.rounds.take_translated())
+            self._hold_mesh &= self.rounds.in_round or not self.copy.filled
+        return busy
+
+    def _publish_mesh(self, surface: SurfaceMap) -> float | None:
+        """Sends chunks that changed, after a round or in the middle of a long one. Returns when to try again."""
+        if not (self.mesh_is_old or self._new_mesh_viewer or self.mesh_stream.has_work) or self._hold_mesh:
+            return None
+        if self.rounds.in_round and not self._mesh_schedule.is_late():
+            return None
+        if not self._mesh_schedule.take():
+            return self._mesh_schedule.wait_s()
+        self.mesh_is_old = False
+        self.mesh_stream.add(surface.mesh_changed_chunks())
+        if self._new_mesh_viewer:
+            self._new_mesh_viewer = False
+            self.mesh_stream.add(surface.chunk_meshes())
+        for message in self.mesh_stream.take(self.copy.frame_id, self.rounds.shown_ns):
+            self._outputs.mesh.publish(message)
+        return None
+
+    def _publish_tsdf(self, surface: SurfaceMap) -> float | None:
+        if self._new_tsdf_viewer:
+            self._new_tsdf_viewer = False
+            self.tsdf_stream.add_everything()
+        if not self.tsdf_stream.has_work:
+            return None
+        if not self._tsdf_schedule.take():
+            return self._tsdf_schedule.wait_s()
+        for message in self.tsdf_stream.take(surface, self.copy.frame_id, self.rounds.shown_ns):
+            self._outputs.tsdf.publish(message)
+        return None
+
+    def _save(self, path: Path) -> str:
+        # Open3D takes seconds to import.
+        from neuralfusion_ros.commands.mesh_file import write_mesh
+        from neuralfusion_ros.commands.new_file import check_writable
+
+        check_writable(path, ".ply")
+        self._apply_waiting()
+        while self._translate_slice():
+            if self.worker.stopping.is_set():
+                raise SaveError("The node was stopped before the mesh was complete.")
+        surface = self.copy.surface
+        if surface is None:
+            raise SaveError("There is no map yet; nothing was written.")
+        self.mesh_stream.add(surface.mesh_changed_chunks())
+        mesh = surface.mesh()
+        if not len(mesh.triangles):
+            raise SaveError("The map has no surface; nothing was written.")
+        write_mesh(path, mesh)
+        return f"Wrote {len(mesh.triangles)} triangles to {path.absolute()}."

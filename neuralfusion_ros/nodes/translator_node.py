@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""translator_node: the stream of latent blocks in, mesh and TSDF out.
+
+Callbacks only queue; a worker thread keeps a copy of the latent map and translates what changed, as far as somebody
+wants to see it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from rclpy.event_handler import PublisherEventCallbacks
+from rclpy.publisher import Publisher
+from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Empty
+from visualization_msgs.msg import MarkerArray
+
+from neuralfusion_ros.nodes.diagnostics import Report
+from neuralfusion_ros.nodes.latent_copy import LatentCopy
+from neuralfusion_ros.nodes.mapping_node import BLOCKS_DEPTH, MappingNode, load_model_for, reliable
+from neuralfusion_ros.nodes.parameters import TranslatorParameters, read_parameters
+from neuralfusion_ros.nodes.rejections import Rejections
+from neuralfusion_ros.nodes.run_node import check_arguments, run_node
+from neuralfusion_ros.nodes.services import create_trigger
+from neuralfusion_ros.nodes.translation_work import Outputs, TranslationWork
+
+_MESH_DEPTH, _TSDF_DEPTH = 100, 20
+
+
+class TranslatorNode(MappingNode):
+    """The node; what it does with the messages is in TranslationWork."""
+
+    def __init__(self) -> None:
+        super().__init__("translator_node", TranslatorParameters)
+        self._rejections = Rejections(self.get_logger())
+
+    def set_up(self) -> None:
+        self._options = read_parameters(self, TranslatorParameters)
+        self._model, self._device = load_model_for(self._options)
+        self._copy = LatentCopy(self._model, self._device, self._options.max_map_bytes)
+        self.get_logger().info(f"model {self._model.name}, device {self._device}")
+
+    def go(self) -> None:
+        blocks = self.keep(
+            self.create_subscription(PointCloud2, "latent_blocks", self._on_blocks, reliable(BLOCKS_DEPTH), raw=True),
+            self.destroy_subscription,
+        )
+        outputs = Outputs(
+            self._publisher(MarkerArray, "~/mesh", _MESH_DEPTH, lambda: self._work.mesh_viewer_came()),
+            self._publisher(PointCloud2, "~/tsdf", _TSDF_DEPTH, lambda: self._work.tsdf_viewer_came()),
+            self.keep(self.create_publisher(Empty, "latent_blocks/resend", reliable(10)), self.destroy_publisher),
+            lambda: blocks.get_publisher_count() > 0,
+        )
+        self._work = TranslationWork(self._copy, outputs, self._options, self._rejections)
+        self._work.start()
+        self.keep(create_trigger(self, "~/save_mesh", self._save_mesh), self.destroy_service)
+
+    def halt(self) -> None:
+        self._work.stop()
+
+    def tear_down(self) -> None:
+        del self._copy, self._model
+
+    def report(self) -> Report:
+        copy = self._copy
+        model = {"device": self._device, "model": self._model.name, "model_sha256": self._model.sha256}
+        counts = self._rejections.counts
+        values = {
+            "map_id": "" if copy.map_id is None else copy.map_id,
+            "sequence": copy.sequence,
+            "in_step": copy.complete and copy.filled,
+            "blocks": copy.n_blocks,
+            "blocks_refused": copy.blocks_refused,
+            "map_bytes": copy.n_bytes,
+            "rejected": counts.total(),
+            **{f"rejected.{reason}": count for reason, count in sorted(counts.items())},
+        }
+        if self.is_active:
+            values |= self._work.values()
+        return Report(self._problem(), is_error=copy.wrong_model, values={**values, **model})
+
+    def _problem(self) -> str:
+        topic = self.resolve_topic_name("latent_blocks")
+        if self._copy.wrong_model:
+            return self._rejections.last
+        if self._copy.complete:
+            return ""
+        if self.count_publishers(topic) == 0:
+            return f"nobody publishes {topic}"
+        return f"waiting for the whole map on {topic}"
+
+    def _publisher(self, kind: type[Any], topic: str, depth: int, viewer_came: Callable[[], None]) -> Publisher:
+        """A publisher that tells about every new subscriber."""
+
+        def matched(info: Any) -> None:
+            if info.current_count_change > 0:
+                viewer_came()
+
+        events = PublisherEventCallbacks(matched=matched)
+        publisher = self.create_publisher(kind, topic, reliable(depth), event_callbacks=events)
+        return self.keep(publisher, self.destroy_publisher)
+
+    def _on_blocks(self, data: bytes) -> None:
+        self._work.add_message(data)
+
+    def _save_mesh(self) -> Future[str]:
+        return self._work.save_mesh(Path(self.get_parameter("mesh_path").value).expanduser())
+
+
+def main(args: list[str] | None = None) -> int:
+    """Runs the node until a signal ends it. Returns the exit code: 0, or 2 for bad parameters or a missing model."""
+    ros_args = check_arguments("translator_node", "Translates a latent map into a mesh and a TSDF.", args)
+    return run_node("translator_node", TranslatorNode, ros_args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that appear whole or not at all."""
+
+import pytest
+
+from neuralfusion_ros.commands.errors import CommandError
+from neuralfusion_ros.commands.new_file import check_writable, new_file
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path):
+    target = tmp_path / "a.txt"
+    with new_file(target) as aside:
+        aside.write_text("whole")
+        assert aside.parent == tmp_path and aside.suffix == ".txt"
+        assert not target.exists()
+    assert target.read_text() == "whole" and list(tmp_path.iterdir()) == [target]
+
+
+def test_nothing_is_left_of_half_a_file(tmp_path):
+    def write_half():
+        with new_file(tmp_path / "a.txt") as aside:
+            aside.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_no_file_can_be_written(tmp_path):
+    (tmp_path / "folder.ply").mkdir()
+    for name, message in (
+        ("a.txt", "must end in .ply"),
+        ("no/a.ply", "there is no folder"),
+        ("folder.ply", "a folder"),
+    ):
+        with pytest.raises(CommandError, match=message):
+            check_writable(tmp_path / name, ".ply")
+    check_writable(tmp_path / "a.PLY", ".ply")

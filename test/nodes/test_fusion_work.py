@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames wait for their pose, are used in order, or are rejected with the reason. With a stand-in for the mapper."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sensor_msgs.msg import CameraInfo
+
+from neuralfusion_ros.mapping.block_grid import BlockGrid
+from neuralfusion_ros.mapping.mapper import FrameResult
+from neuralfusion_ros.messages.camera_info import encode_camera
+from neuralfusion_ros.messages.errors import BadMessage
+from neuralfusion_ros.messages.latent_blocks import decode_blocks
+from neuralfusion_ros.nodes.block_sender import BlockSender
+from neuralfusion_ros.nodes.fusion_work import FusionWork
+from neuralfusion_ros.nodes.parameters import FusionParameters
+from neuralfusion_ros.nodes.pose_source import TopicPoses
+from neuralfusion_ros.nodes.rejections import Rejections
+
+S = 1_000_000_000
+
+
+class FakeMapper:
+    """Writes down what it gets; every frame makes one block. on_frame: called before."""
+
+    def __init__(self):
+        self.grid = BlockGrid(5, 0.05)
+        self.depths, self.on_frame, self.refused = [], lambda: None, 0
+
+    def integrate(self, depth_m, T_world_camera, camera):
+        self.on_frame()
+        self.depths.append(float(depth_m.max()))
+        self.grid.allocate(torch.tensor([[len(self.depths), 0, 0]]))
+        return FrameResult(1, 1, self.refused)
+
+    def take_changed(self):
+        return self.grid.keys
+
+    def reset(self):
+        self.grid.clear()
+
+
+@pytest.fixture
+def make(log, publisher, camera):
+    """Makes the work, started unless said otherwise, and everything around it."""
+    works = []
+
+    def make(started=True, with_camera=True, **parameters):
+        options = replace(FusionParameters(), max_wait_for_pose_s=0.3, max_queue_length=50, publish_rate_hz=1000.0)
+        options = replace(options, **parameters)
+        mapper: Any = FakeMapper()
+        poses, rejections = TopicPoses(10, 0.5), Rejections(log)
+        work = FusionWork(mapper, BlockSender(publisher, "odom", 0), poses, options, rejections)
+        works.append(work)
+        if started:
+            work.start()
+        if with_camera:
+            work.set_camera_info(encode_camera(camera, 0, "camera"))
+        return SimpleNamespace(
+            work=work, mapper=mapper, poses=poses, rejections=rejections, publisher=publisher, log=log
+        )
+
+    yield make
+    for work in works:
+        work.stop()
+
+
+def send(the, stamp_ns, depth_m=1.0, pose=True, shape=(120, 160)):
+    if pose:
+        the.poses.add(stamp_ns, np.eye(4))
+    the.work.add_frame(stamp_ns, "camera", np.full(shape, depth_m, np.float32))
+
+
+def test_frames_are_used_in_order(make, wait_until):
+    the = make()
+    for number in range(10):
+        send(the, S + number, depth_m=1 + number / 10)
+    wait_until(lambda: the.work.integrated == 10)
+    assert the.mapper.depths == sorted(the.mapper.depths)
+    assert the.work.newest_ns == S + 9 and not the.rejections.counts
+
+
+def test_a_frame_waits_for_its_pose(make, wait_until):
+    the = make(max_wait_for_pose_s=60.0)
+    send(the, S, pose=False)
+    send(the, 2 * S, pose=False)
+    the.poses.add(S, np.eye(4))
+    the.work.wake()
+    wait_until(lambda: the.work.integrated == 1)
+    the.poses.add(2 * S, np.eye(4))
+    the.work.wake()
+    wait_until(lambda: the.work.integrated == 2)
+
+
+def test_a_pose_that_never_comes_is_told_with_both_times(make, wait_until):
+    the = make()
+    the.poses.add(S, np.eye(4))
+    send(the, 2 * S, pose=False)
+    wait_until(lambda: the.rejections.counts == {"no_pose": 1})
+    assert "no pose at 2.000000 s: the last pose is at 1.000000 s" in the.log.lines[0]
+    assert the.work.integrated == 0 and len(the.work.queue) == 0
+
+
+def test_a_pose_before_the_first_is_not_waited_for(make, wait_until):
+    the = make(max_wait_for_pose_s=60.0)
+    the.poses.add(5 * S, np.eye(4))
+    the.work.add_frame(S, "camera", np.ones((120, 160), np.float32))
+    wait_until(lambda: the.rejections.counts == {"no_pose": 1})
+
+
+def test_frames_that_overflow_while_they_wait_for_a_pose_say_so(make, wait_until):
+    the = make(max_wait_for_pose_s=60.0, max_queue_length=1)
+    send(the, S, pose=False)
+    wait_until(lambda: the.work.queue.oldest() is None or the.work.queue.oldest().missing is not None)
+    send(the, 2 * S, pose=False)
+    assert the.rejections.counts == {"no_pose": 1}
+
+
+def test_without_camera_info_nothing_is_used(make, wait_until):
+    the = make(with_camera=False)
+    send(the, S)
+    wait_until(lambda: the.rejections.counts == {"no_camera_info": 1})
+    assert not the.work.has_camera_info
+
+
+@pytest.mark.parametrize("reason", ["size", "intrinsics", "distortion"])
+def test_a_camera_info_that_cannot_be_used_rejects_the_frame(make, camera, wait_until, reason):
+    the = make()
+    info: CameraInfo = encode_camera(camera, 0, "camera")
+    if reason == "size":
+        info.width += 1
+    elif reason == "intrinsics":
+        info.k[0] = 0.0
+    else:
+        info.d = [0.1, 0.0, 0.0, 0.0, 0.0]
+    the.work.set_camera_info(info)
+    send(the, S)
+    wait_until(lambda: the.rejections.counts == {reason: 1})
+    the.work.set_camera_info(encode_camera(camera, 0, "camera"))
+    send(the, 2 * S)
+    wait_until(lambda: the.work.integrated == 1)
+
+
+@pytest.mark.parametrize("depth_m", [0.0, 0.05, 9.0])
+def test_an_image_without_usable_depth_is_refused(make, depth_m):
+    the = make(started=False)
+    with pytest.raises(BadMessage, match=r"between 0\.1 and 5 m") as error:
+        send(the, S, depth_m=depth_m)
+    assert error.value.reason == "no_depth"
+
+
+def test_time_that_goes_backwards_is_refused_and_then_forgotten(make, wait_until):
+    the = make()
+    send(the, 10 * S)
+    for stamp_ns in (10 * S, 10 * S - S // 2):
+        with pytest.raises(BadMessage, match=r"came after that of 10\.0") as error:
+            send(the, stamp_ns)
+        assert error.value.reason == "time_backwards"
+    send(the, 10 * S + 1)
+    wait_until(lambda: the.work.integrated == 2)
+
+
+def test_a_recording_that_begins_again_is_used_again(make, wait_until):
+    the = make()
+    for lap in range(2):
+        for number in range(3):
+            send(the, (50 + number) * S, depth_m=1 + lap)
+        wait_until(lambda expected=3 * (lap + 1): the.work.integrated == expected)
+    assert the.mapper.depths == [1, 1, 1, 2, 2, 2] and not the.rejections.counts
+
+
+def test_when_the_worker_lags_the_oldest_frames_are_dropped(make):
+    the = make(started=False, max_queue_length=3)
+    for number in range(5):
+        send(the, S + number)
+    assert the.rejections.counts == {"queue_full": 2}
+    assert the.work.queue.oldest().stamp_ns == S + 2
+
+
+def test_an_unforeseen_error_costs_one_frame(make, wait_until):
+    the = make()
+    the.mapper.on_frame = lambda: 1 // 0
+    send(the, S)
+    send(the, 2 * S)
+    wait_until(lambda: the.rejections.counts == {"internal": 2})
+    assert len(the.log.lines) == 1 and "ZeroDivisionError" in the.log.lines[0]
+    the.mapper.on_frame = lambda: None
+    send(the, 3 * S)
+    wait_until(lambda: the.work.integrated == 1)
+
+
+def test_a_full_map_is_told_and_the_frame_is_used(make, wait_until):
+    the = make()
+    the.mapper.refused = 7
+    send(the, S)
+    wait_until(lambda: the.rejections.counts == {"map_full": 1})
+    assert the.work.integrated == 1 and the.work.blocks_refused == 7
+
+
+def test_changed_blocks_are_published(make, wait_until):
+    the = make()
+    send(the, S)
+    wait_until(lambda: len(the.publisher.messages) == 1)
+    message = decode_blocks(the.publisher.messages[0])
+    assert message.stamp_ns == S and message.n_blocks_total == 1
+
+
+def test_nothing_is_published_without_receivers_or_with_the_rate_switched_off(make, wait_until):
+    the, off = make(), make(publish_rate_hz=0.0)
+    the.publisher.receivers = 0
+    for each in (the, off):
+        send(each, S)
+        wait_until(lambda each=each: each.work.integrated == 1)
+        send(each, 2 * S)
+        wait_until(lambda each=each: each.work.integrated == 2)
+    assert the.publisher.messages == []
+
+
+def test_a_reset_empties_the_map_and_tells_the_receivers(make, wait_until):
+    the = make()
+    send(the, S)
+    wait_until(lambda: len(the.publisher.messages) == 1)
+    assert the.work.reset().result(timeout=10) == "The map is empty."
+    wait_until(lambda: len(the.publisher.messages) == 2)
+    first, second = (decode_blocks(message) for message in the.publisher.messages)
+    assert second.first_of_full and second.n_blocks_total == 0 and second.map_id != first.map_id
+    assert the.work.n_blocks == 0
+
+
+def test_a_resend_sends_everything(make, wait_until):
+    the = make()
+    for number in range(3):
+        send(the, S + number)
+    wait_until(lambda: the.work.integrated == 3)
+    the.work.resend()
+    wait_until(lambda: the.publisher.messages and decode_blocks(the.publisher.messages[-1]).first_of_full)
+    assert len(decode_blocks(the.publisher.messages[-1]).keys) == 3
+
+
+def test_it_can_be_started_again_with_the_map_as_it_was(make, wait_until, camera):
+    the = make()
+    send(the, S)
+    wait_until(lambda: the.work.integrated == 1)
+    the.work.stop()
+    the.work.start()
+    the.work.set_camera_info(encode_camera(camera, 0, "camera"))
+    send(the, 2 * S)
+    wait_until(lambda: the.work.integrated == 2)
+    assert the.work.n_blocks == 2

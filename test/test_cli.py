@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as a whole: help, versions, and what becomes of errors."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from neuralfusion_ros import __version__, cli
+from neuralfusion_ros.datasets.recording import RecordingError
+
+COMMANDS = ("fuse", "demo", "replay", "record", "train", "evaluate")
+
+
+def test_help_names_every_command_and_imports_none(root):
+    code = (
+        "import sys; from neuralfusion_ros.cli import main\n"
+        "try: main(['--help'])\n"
+        "finally: print(sorted({'torch', 'open3d', 'numpy', 'rclpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, text=True, capture_output=True, timeout=60)
+    assert done.returncode == 0
+    assert all(f"\n    {name} " in done.stdout for name in COMMANDS)
+    assert done.stdout.endswith("[]\n")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_an_example(command, capsys):
+    with pytest.raises(SystemExit) as exit:
+        cli.main([command, "--help"])
+    assert exit.value.code == 0
+    assert f"neuralfusion {command} " in capsys.readouterr().out.partition("example")[2]
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"neuralfusion {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["nonsense"], ["fuse"], ["fuse", "--voxel-size", "wide", "x", "--output", "y.ply"]]
+)
+def test_wrong_words_are_one_line(words, capsys):
+    with pytest.raises(SystemExit) as exit:
+        cli.main(words)
+    output = capsys.readouterr()
+    assert exit.value.code == 2
+    assert output.out == "" and output.err.startswith("neuralfusion: error: ") and output.err.count("\n") == 1
+
+
+def raising(monkeypatch, error):
+    """Makes `neuralfusion fuse` raise."""
+
+    def add_parser(subparsers):
+        def run(args):
+            raise error
+
+        subparsers.add_parser("fuse").set_defaults(run=run)
+
+    monkeypatch.setattr(cli, "import_module", lambda name: SimpleNamespace(add_parser=add_parser))
+
+
+@pytest.mark.parametrize(
+    "error", [RecordingError("no\n such recording"), OSError("no such recording"), ImportError("no such recording")]
+)
+def test_errors_for_the_user_are_one_line(monkeypatch, capsys, error):
+    raising(monkeypatch, error)
+    assert cli.main(["fuse"]) == 2
+    assert capsys.readouterr().err == "neuralfusion: error: no such recording\n"
+
+
+def test_errors_in_the_program_are_not_hidden(monkeypatch):
+    raising(monkeypatch, ValueError("a mistake of ours"))
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        cli.main(["fuse"])
+
+
+def test_interruption_is_quiet(monkeypatch, capsys):
+    raising(monkeypatch, KeyboardInterrupt())
+    assert cli.main(["fuse"]) == 130
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training streams: everything follows from the seed, and what a stream has seen is known exactly."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from neuralfusion_ros.mapping.poses import pose_matrix
+from neuralfusion_ros.training import sequences
+from neuralfusion_ros.training.sequences import (
+    CleanSequence,
+    NoisyStream,
+    StreamSource,
+    render_sequence,
+)
+
+
+def assert_same_stream(a: NoisyStream, b: NoisyStream) -> None:
+    assert a.voxel_size_m == b.voxel_size_m
+    for ours, theirs in zip(a.take(1000), b.take(1000), strict=True):
+        assert np.array_equal(ours.depth_m, theirs.depth_m)
+        assert np.array_equal(ours.T_world_camera, theirs.T_world_camera)
+    assert np.array_equal(a.seen, b.seen)
+
+
+def flat_sequence(pose: np.ndarray, depth_m: float = 2.0) -> CleanSequence:
+    """18 times the same look at a wall parallel to the image. There is no scene behind it."""
+    from neuralfusion_ros.mapping.camera import PinholeCamera
+    from neuralfusion_ros.training.scenes import Scene, box
+
+    scene = Scene((box((0, 0, 50), (1, 1, 1)),), np.eye(4), np.ones(3))
+    shape = (18, 48, 64)
+    camera = PinholeCamera(64, 48, 50.0, 50.0, 31.5, 23.5)
+    return CleanSequence(
+        scene, camera, np.full(shape, depth_m, np.float32), np.ones(shape, np.float32), np.stack([pose] * 18)
+    )
+
+
+def test_rendered_sequence_is_exact_and_follows_from_its_seed():
+    sequence = render_sequence(5, frames=2)
+    shape = (2, sequence.camera.height, sequence.camera.width)
+    assert sequence.depth_m.shape == sequence.cosine.shape == shape
+    assert sequence.depth_m.dtype == np.float32
+    again = render_sequence(5, frames=2)
+    assert again.camera == sequence.camera
+    assert np.array_equal(again.depth_m, sequence.depth_m)
+    assert np.array_equal(again.poses, sequence.poses)
+    rays = sequence.camera.rays()[::16, ::16]
+    depth = torch.from_numpy(sequence.depth_m[1])[::16, ::16]
+    pose = torch.from_numpy(sequence.poses[1]).float()
+    world = (rays * depth[..., None])[depth > 0] @ pose[:3, :3].T + pose[:3, 3]
+    assert (depth > 0).float().mean() > 0.9
+    assert float(sequence.scene.signed_distance(world).abs().quantile(0.95)) < 5e-3
+
+
+def test_stream_follows_from_its_seed(wall_sequence):
+    first, again = (NoisyStream(wall_sequence, np.random.default_rng(3)) for _ in range(2))
+    assert_same_stream(first, again)
+    other = NoisyStream(wall_sequence, np.random.default_rng(4))
+    assert other.voxel_size_m != first.voxel_size_m
+
+
+def test_frames_do_not_depend_on_how_many_are_taken_at_once(wall_sequence):
+    one_by_one, at_once = (NoisyStream(wall_sequence, np.random.default_rng(8)) for _ in range(2))
+    singles = []
+    while not one_by_one.exhausted:
+        singles.extend(one_by_one.take(1))
+    for single, frame in zip(singles, at_once.take(1000), strict=True):
+        assert np.array_equal(single.depth_m, frame.depth_m)
+        assert np.array_equal(single.T_world_camera, frame.T_world_camera)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_frames_are_noisy_versions_of_clean_ones(wall_sequence, seed):
+    stream = NoisyStream(wall_sequence, np.random.default_rng(seed))
+    assert 0.02 <= stream.voxel_size_m <= 0.04
+    assert len(stream.seen) == 0
+    frames = stream.take(4)
+    assert len(frames) == 4
+    assert len(stream.seen) == 4
+    assert not stream.exhausted
+    frames += stream.take(1000)
+    assert stream.exhausted
+    assert stream.take(3) == []
+    assert 6 <= len(frames) <= 18
+    assert len(set(stream.seen.tolist())) == len(stream.seen) == len(frames)
+    for number, frame in zip(stream.seen, frames, strict=True):
+        assert frame.depth_m.shape == (48, 64)
+        assert frame.depth_m.dtype == np.float32
+        assert np.isfinite(frame.depth_m).all()
+        clean = wall_sequence.depth_m[number]
+        both = (frame.depth_m > 0) & (clean > 0)
+        assert both.mean() > 0.3
+        assert np.median(np.abs(frame.depth_m - clean)[both]) < 0.1
+        shift = np.linalg.norm(frame.T_world_camera[:3, 3] - wall_sequence.poses[number][:3, 3])
+        assert shift < 0.05
+
+
+def test_visible_on_a_plain_case():
+    pose = pose_matrix([1.0, 2.0, 3.0], [0.0, 0.0, 0.0, 1.0])
+    stream = NoisyStream(flat_sequence(pose), np.random.default_rng(0))
+    edge = 32.0 / 50.0  # the outer edge of the image, half a pixel beyond the last centre, at depth 1
+    cases = [
+        ((0, 0, 1.0), True),
+        ((0, 0, 1.999), True),
+        ((0, 0, 2.001), False),  # behind the wall
+        ((0, 0, 0.01), False),  # at the camera
+        ((0, 0, -1.0), False),
+        ((0, 0, 0.0), False),
+        ((edge - 0.001, 0, 1.0), True),
+        ((edge + 0.001, 0, 1.0), False),
+        ((-edge + 0.001, 0, 1.0), True),
+        ((-edge - 0.001, 0, 1.0), False),
+        ((0, 24.0 / 50.0 - 0.001, 1.0), True),
+        ((0, 24.0 / 50.0 + 0.001, 1.0), False),
+        ((0, -0.9, 1.95), True),
+        ((0, -0.95, 1.95), False),
+    ]
+    points = torch.tensor([point for point, _ in cases]) + torch.tensor([1.0, 2.0, 3.0])
+    assert not stream.visible(points).any()  # nothing has been taken yet
+    stream.take(1)
+    assert stream.visible(points).tolist() == [expected for _, expected in cases]
+
+
+def test_visible_against_a_plain_loop_over_the_frames_taken(wall_sequence):
+    stream = NoisyStream(wall_sequence, np.random.default_rng(2))
+    stream.take(3)
+    rng, camera = np.random.default_rng(0), wall_sequence.camera
+    points = rng.uniform([-1.2, -0.8, -0.2], [1.2, 0.8, 1.9], (400, 3))
+    found = stream.visible(torch.from_numpy(points).float()).tolist()
+    compared = 0
+    for point, visible in zip(points, found, strict=True):
+        expected, close = False, False
+        for number in stream.seen:
+            pose = wall_sequence.poses[number]
+            x, y, z = pose[:3, :3].T @ (point - pose[:3, 3])
+            if z <= 0.05:
+                continue
+            u, v = camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy
+            close |= min(abs(u % 1 - 0.5), abs(v % 1 - 0.5)) < 1e-3
+            if 0 <= round(u) < camera.width and 0 <= round(v) < camera.height:
+                depth = wall_sequence.depth_m[number, round(v), round(u)]
+                close |= abs(depth - z) < 1e-4
+                expected |= bool(depth >= z)
+        if not close:
+            assert visible == expected
+            compared += 1
+    assert compared > 350
+    assert 50 < sum(found) < 350
+
+
+def test_pixels_without_a_hit_show_nothing(wall_sequence):
+    empty = replace(wall_sequence, depth_m=np.zeros_like(wall_sequence.depth_m))
+    stream = NoisyStream(empty, np.random.default_rng(0))
+    stream.take(3)
+    assert not stream.visible(torch.tensor([[0.0, 0.0, 1.0]])).any()
+
+
+@pytest.fixture
+def rendered_seeds(monkeypatch, wall_sequence) -> list[int]:
+    """Sources take a small recording at no cost; the seeds that they asked for."""
+    seeds: list[int] = []
+
+    def fake(seed: int) -> CleanSequence:
+        seeds.append(seed)
+        return replace(wall_sequence)
+
+    monkeypatch.setattr(sequences, "render_sequence", fake)
+    return seeds
+
+
+def test_same_seed_gives_the_same_streams(rendered_seeds):
+    first = StreamSource(7, pool=3, refresh=2)
+    streams = [first.stream() for _ in range(5)]
+    wanted = list(rendered_seeds)
+    second = StreamSource(7, pool=3, refresh=2)
+    for stream in streams:
+        assert_same_stream(stream, second.stream())
+    assert rendered_seeds == wanted * 2
+    third = StreamSource(8, pool=3, refresh=2)
+    assert third.stream().voxel_size_m != streams[0].voxel_size_m
+    assert rendered_seeds[-1] not in wanted
+
+
+def test_pool_grows_then_is_refreshed(rendered_seeds):
+    source = StreamSource(1, pool=4, refresh=3)
+    counts = []
+    for _ in range(16):
+        source.stream()
+        counts.append(len(rendered_seeds))
+    assert counts[:4] == [1, 2, 3, 4]
+    assert counts[-1] == 4 + 4  # one every three streams from then on
+    assert len(set(rendered_seeds)) == len(rendered_seeds)
+
+
+def test_streams_of_one_sequence_differ(rendered_seeds):
+    source = StreamSource(1, pool=1, refresh=1000)
+    sizes = {source.stream().voxel_size_m for _ in range(5)}
+    assert len(sizes) == 5
