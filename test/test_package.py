@@ -189,7 +189,8 @@ def test_no_path_of_one_machine_is_written_down():
 
 
 @pytest.mark.skipif(shutil.which("colcon", path=str(Path(sys.executable).parent)) is None, reason="needs colcon")
-def test_colcon_builds_the_package(tmp_path, ros_env):
+@pytest.mark.parametrize("options", [(), ("--symlink-install",)], ids=["copied", "linked"])
+def test_colcon_builds_the_package(tmp_path, ros_env, options):
     ignored = shutil.ignore_patterns(*NOT_SOURCE, "*cache*", "*.egg-info", "test", "docs")
     shutil.copytree(ROOT, tmp_path / "src" / PACKAGE, ignore=ignored)
     env = ros_env | {"COLCON_HOME": str(tmp_path / "colcon")}
@@ -201,16 +202,20 @@ def test_colcon_builds_the_package(tmp_path, ros_env):
 
     # An invalid package.xml would silently make this "(python)".
     assert run("colcon", "list").split() == [PACKAGE, f"src/{PACKAGE}", "(ros.ament_python)"]
-    run("colcon", "build")
+    run("colcon", "build", *options)
     prefix = tmp_path / "install" / PACKAGE
     for node in ("fusion_node", "translator_node", "replay_node", "neuralfusion"):
         assert os.access(prefix / "lib" / PACKAGE / node, os.X_OK)
     for folder in ("launch", "config"):
         shipped = {path.name for path in (prefix / "share" / PACKAGE / folder).iterdir()}
         assert shipped == {path.name for path in (ROOT / folder).iterdir() if path.is_file()}
-    (package,) = prefix.glob(f"lib/python*/site-packages/{PACKAGE}")
-    weights = {path.name for path in (ROOT / PACKAGE / "models").iterdir() if path.suffix != ".py" and path.is_file()}
-    assert weights <= {path.name for path in (package / "models").iterdir()}
-    assert (package / "py.typed").is_file()
-    ask = f"from ament_index_python.packages import get_package_share_directory as d; print(d('{PACKAGE}'))"
-    assert run("sh", "-c", f'. install/local_setup.sh && python -c "{ask}"').strip() == str(prefix / "share" / PACKAGE)
+    ask = (
+        f"from ament_index_python.packages import get_package_share_directory; import {PACKAGE}; "
+        f"print(get_package_share_directory('{PACKAGE}')); print({PACKAGE}.__path__[0])"
+    )
+    share, package = run("sh", "-c", f'. install/local_setup.sh && python -c "{ask}"').splitlines()
+    assert share == str(prefix / "share" / PACKAGE)
+    assert Path(package).is_relative_to(tmp_path)
+    assert (Path(package) / "py.typed").is_file()
+    weights = {path.name for path in (ROOT / PACKAGE / "models").iterdir() if path.suffix in {".safetensors", ".json"}}
+    assert weights <= {path.name for path in (Path(package) / "models").iterdir()}

@@ -12,9 +12,9 @@ from neuralfusion_ros.commands.demo_plan import FRAMES_PER_S, OWN_FRAMES, make_p
 from neuralfusion_ros.commands.errors import CommandError
 from neuralfusion_ros.commands.frame_statistics import write_json
 from neuralfusion_ros.commands.map_options import add_map_options, chosen_device, map_settings
-from neuralfusion_ros.commands.mesh_file import read_mesh
 from neuralfusion_ros.commands.node_processes import NodeFailure, NodeProcesses, set_ros_environment
 from neuralfusion_ros.commands.picture import render_mesh, save_picture
+from neuralfusion_ros.mapping.mesh_file import read_mesh
 from neuralfusion_ros.mapping.model import load_model
 
 _EXAMPLE = """examples:
@@ -25,6 +25,8 @@ Without INPUT the demo makes its own recording: a room with thin structures, see
 DIR gets mesh.ply, mesh.png, summary.json, the logs of the nodes and, if one was made, the recording.
 What an earlier demo left there is replaced."""
 
+# A robot drops old images when it is too slow. The demo is to show the whole recording on a busy machine, too.
+_PATIENT: dict[str, float | str] = {"input_qos": "reliable", "max_queue_length": 100, "pose_buffer_s": 600.0}
 _MESH, _PICTURE, _SUMMARY = "mesh.ply", "mesh.png", "summary.json"
 
 
@@ -98,8 +100,7 @@ def _check_options(args: argparse.Namespace) -> None:
 def _parameters(args: argparse.Namespace, mesh: Path) -> tuple[dict[str, float | str], dict[str, float | str]]:
     """Of the fusion node and of the translator node."""
     common: dict[str, float | str] = {"model": args.model, "device": args.device}
-    # A camera may lose images on the way, the demo may not.
-    fusion = {"voxel_size": args.voxel_size, "max_depth": args.max_depth, "input_qos": "reliable"}
+    fusion = {"voxel_size": args.voxel_size, "max_depth": args.max_depth, **_PATIENT}
     return common | fusion, common | {"mesh_path": str(mesh)}
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from neuralfusion_ros.commands.errors import CommandError
 from neuralfusion_ros.commands.map_options import add_map_options, chosen_device, map_settings
-from neuralfusion_ros.commands.new_file import new_file
 from neuralfusion_ros.commands.progress import progress
 from neuralfusion_ros.datasets.open_recording import open_recording
 from neuralfusion_ros.evaluation.baselines import open3d_baselines, tsdf_baselines
@@ -26,6 +25,7 @@ from neuralfusion_ros.evaluation.results import holdout_page, rooms_page
 from neuralfusion_ros.evaluation.rooms import Room, load_room, noisy_frames, score_methods
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.mapping.model import load_model
+from neuralfusion_ros.mapping.new_file import new_file
 from neuralfusion_ros.training.sensor_noise import LEVELS
 
 _EXAMPLE = """example:

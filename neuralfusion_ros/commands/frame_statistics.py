@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from neuralfusion_ros.commands.new_file import new_file
 from neuralfusion_ros.mapping.block_grid import BLOCK_VOXELS
 from neuralfusion_ros.mapping.mapper import Mapper
+from neuralfusion_ros.mapping.new_file import new_file
 
 
 @dataclass

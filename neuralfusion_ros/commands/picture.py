@@ -11,9 +11,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter, zoom
 
 from neuralfusion_ros.commands.front_faces import Floats, FrontFaces, Hits, Triangles, unit
-from neuralfusion_ros.commands.new_file import new_file
 from neuralfusion_ros.commands.viewpoint import View, choose_view, levelled
 from neuralfusion_ros.mapping.meshing import Mesh
+from neuralfusion_ros.mapping.new_file import new_file
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 
 from neuralfusion_ros.commands.errors import CommandError
-from neuralfusion_ros.commands.new_file import check_writable
 from neuralfusion_ros.commands.progress import progress
+from neuralfusion_ros.mapping.new_file import check_writable
 from neuralfusion_ros.training.trainer import TrainingSettings, train
 
 _EXAMPLE = """example:

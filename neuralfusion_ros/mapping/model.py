@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from neuralfusion_ros.mapping.fuse import FusionNetwork
+from neuralfusion_ros.mapping.new_file import new_file
 from neuralfusion_ros.mapping.translate import TranslatorNetwork
 
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
@@ -52,16 +52,18 @@ class LatentModel(nn.Module):
         self.translator = TranslatorNetwork(architecture.latent_channels, architecture.translator_width)
 
 
-def save_model(model: LatentModel, weights_path: Path, card: dict[str, Any]) -> str:
+def save_model(model: LatentModel, weights_path: Path, facts: dict[str, Any]) -> str:
     """Writes NAME.safetensors and NAME.json, each aside and renamed; returns the weights' sha256.
 
-    card: facts about the training that go into the JSON file beside architecture and hash.
+    facts: about the training; they go into the JSON file beside architecture and hash.
     """
     weights = save({name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()})
     sha256 = hashlib.sha256(weights).hexdigest()
-    description = {"architecture": asdict(model.architecture), "sha256": sha256, **card}
-    _write_aside(weights_path.with_suffix(".json"), (json.dumps(description, indent=2) + "\n").encode())
-    _write_aside(weights_path, weights)
+    description = {"architecture": asdict(model.architecture), "sha256": sha256, **facts}
+    card = (json.dumps(description, indent=2) + "\n").encode()
+    for path, content in ((weights_path.with_suffix(".json"), card), (weights_path, weights)):
+        with new_file(path) as aside:
+            aside.write_bytes(content)
     return sha256
 
 
@@ -93,9 +95,3 @@ def load_model(name_or_path: str, device: torch.device | str = "cpu") -> LatentM
     except (RuntimeError, SafetensorError) as error:
         raise ModelError(f"model {path} does not fit its description: {str(error).splitlines()[0]}") from error
     return model.to(device).eval()
-
-
-def _write_aside(path: Path, content: bytes) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(content)
-    aside.replace(path)

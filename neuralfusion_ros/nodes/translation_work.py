@@ -185,8 +185,8 @@ class TranslationWork:
 
     def _save(self, path: Path) -> str:
         # Open3D takes seconds to import.
-        from neuralfusion_ros.commands.mesh_file import write_mesh
-        from neuralfusion_ros.commands.new_file import check_writable
+        from neuralfusion_ros.mapping.mesh_file import write_mesh
+        from neuralfusion_ros.mapping.new_file import check_writable
 
         check_writable(path, ".ply")
         self._apply_waiting()

@@ -33,7 +33,7 @@ def room_frames(camera: PinholeCamera) -> list[Frame]:
     room = random_room(3, "small")
     renderer = DepthRenderer(*room.mesh())
     poses = hand_path(room, np.random.default_rng(3), N_FRAMES)
-    return [Frame(10**9 + 10**8 * k, renderer.render(camera, pose), pose) for k, pose in enumerate(poses)]
+    return [Frame(10**9 + 10**8 * k, renderer.render(camera, pose).copy(), pose) for k, pose in enumerate(poses)]
 
 
 @pytest.fixture(scope="session")

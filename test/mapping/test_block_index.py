@@ -16,6 +16,7 @@ def packed(keys: list[tuple[int, int, int]]) -> torch.Tensor:
     return pack_keys(torch.tensor(keys, dtype=torch.int64).reshape(-1, 3))
 
 
+@settings(deadline=None)
 @given(st.lists(key))
 def test_unpack_inverts_pack(keys):
     tensor = torch.tensor(keys, dtype=torch.int64).reshape(-1, 3)
@@ -30,6 +31,19 @@ def test_limits_pack_to_distinct_non_negative_numbers():
     assert int(numbers.min()) >= 0  # negative numbers mark free slots
     assert torch.equal(unpack_keys(numbers).long(), keys)
     assert torch.equal(pack_keys(keys.int()), numbers)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.tuples(*[st.integers(-(2**63), 2**63 - 1)] * 3))
+def test_keys_out_of_range_equal_no_block(wide):
+    number = int(packed([wide]))
+    inside = all(-KEY_LIMIT <= coordinate < KEY_LIMIT for coordinate in wide)
+    if inside:
+        assert unpack_keys(torch.tensor([number])).tolist() == [list(wide)]
+    index = BlockIndex()
+    neighbours = torch.cartesian_prod(*[torch.tensor([-KEY_LIMIT, 0, 1, KEY_LIMIT - 1])] * 3)
+    index.insert(pack_keys(neighbours), torch.arange(64))
+    assert (int(index.find(packed([wide]))) >= 0) == (list(wide) in neighbours.tolist())
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,36 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Regions hold every block once, whatever the order in which blocks come."""
+"""Blocks by region against a plain dict."""
 
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
-from neuralfusion_ros.mapping.block_regions import REGION_BLOCKS
-
-blocks = st.lists(st.tuples(*[st.integers(-40, 40)] * 3), min_size=1, max_size=30)
+from neuralfusion_ros.mapping.block_regions import REGION_BLOCKS, BlockRegions
 
 
-@given(st.lists(blocks, min_size=1, max_size=5))
-def test_every_block_is_in_its_region_once(batches):
-    grid = BlockGrid(1, 0.02)
-    for batch in batches:
-        grid.allocate(torch.tensor(batch))
-    seen = []
-    for number, region in enumerate(grid.regions.keys):
-        rows = grid.regions.rows(torch.tensor([number]))
-        assert (torch.div(grid.keys[rows], REGION_BLOCKS, rounding_mode="floor") == region).all()
-        seen += rows.tolist()
-    assert sorted(seen) == list(range(grid.n_blocks))
+def test_every_block_is_in_its_region_once():
+    generator = torch.Generator().manual_seed(0)
+    grid = BlockGrid(1, 0.05)
+    for _ in range(8):  # regions grow in several steps, and are read in between
+        grid.allocate(torch.randint(-40, 40, (60, 3), generator=generator))
+        expected: dict[tuple[int, ...], list[int]] = {}
+        for row, key in enumerate(grid.keys.tolist()):
+            expected.setdefault(tuple(c // REGION_BLOCKS for c in key), []).append(row)
+        regions = [tuple(key) for key in grid.regions.keys.tolist()]
+        assert sorted(regions) == sorted(expected)
+        for number, region in enumerate(regions):
+            assert sorted(grid.regions.rows(torch.tensor([number])).tolist()) == expected[region]
 
 
-def test_no_region_gives_no_rows():
-    assert len(BlockGrid(1, 0.02).regions.rows(torch.zeros(0, dtype=torch.int64))) == 0
+def test_rows_of_several_regions_and_of_none():
+    regions = BlockRegions()
+    nothing = torch.zeros(0, dtype=torch.int64)
+    assert regions.keys.shape == (0, 3)
+    assert regions.rows(nothing).shape == (0,)
+    regions.add(torch.tensor([[0, 0, 0], [-1, 0, 0], [15, 15, 15]]), first_row=5)
+    assert sorted(regions.keys.tolist()) == [[-1, 0, 0], [0, 0, 0]]
+    assert sorted(regions.rows(torch.tensor([0, 1])).tolist()) == [5, 6, 7]
+    regions.add(torch.zeros((0, 3), dtype=torch.int32), first_row=8)
+    assert len(regions.keys) == 2
 
 
-def test_rows_of_several_regions_follow_each_other():
-    grid = BlockGrid(1, 0.02)
-    grid.allocate(torch.tensor([[0, 0, 0], [100, 0, 0], [200, 0, 0]]))
-    grid.allocate(torch.tensor([[1, 0, 0], [101, 0, 0]]))
-    rows = grid.regions.rows(torch.tensor([0, 1]))
-    assert {tuple(key) for key in grid.keys[rows].tolist()} == {(0, 0, 0), (1, 0, 0), (100, 0, 0), (101, 0, 0)}
+def test_clear_forgets_the_regions():
+    grid = BlockGrid(1, 0.05)
+    grid.allocate(torch.tensor([[0, 0, 0]]))
+    grid.clear()
+    assert len(grid.regions.keys) == 0

@@ -138,8 +138,10 @@ def test_updates_against_a_plain_loop_over_voxels(seed):
     T = torch.from_numpy(pose).float()
     everywhere = grid_in_view(rays.camera, pose, VOXEL_M, 2.0)
     near_surface = everywhere.find(band_blocks(rays, T, VOXEL_M).unique(dim=0))
-    anywhere = torch.from_numpy(rng.integers(everywhere.n_blocks, size=5))
-    grid = keep_blocks(everywhere, torch.cat((near_surface[near_surface >= 0][::9], anywhere)))
+    anywhere = torch.from_numpy(rng.integers(everywhere.n_blocks, size=4))
+    ahead = np.floor((pose[:3, 3] + 0.6 * pose[:3, 2]) / everywhere.block_size_m).astype(np.int64)
+    rows = torch.cat((near_surface[near_surface >= 0][::9], anywhere, everywhere.find(torch.from_numpy(ahead))[None]))
+    grid = keep_blocks(everywhere, rows)
     found = found_updates(look_up_updates(grid, torch.arange(grid.n_blocks), rays, updates, T))
     counts = {"band": 0, "free": 0, "none": 0}
     for row in range(0, grid.n_blocks * BLOCK_VOXELS, 3):

@@ -67,7 +67,7 @@ def sphere(centre: tuple[float, float, float] = (0.3, -0.2, 0.6), radius: float 
 
 
 def plane(height: float = 2.3) -> BlockGrid:
-    latent = cube_of_blocks(-5, 5)
+    latent = cube_of_blocks(-4, 4)
     set_distance(latent, centres(latent)[..., 2] - height)
     return latent
 
@@ -193,7 +193,7 @@ def test_translation_is_bounded_and_reports_what_waits():
 def test_only_chunks_near_a_change_are_returned():
     latent = plane()
     surface = translated(latent)
-    assert len(surface.mesh_changed_chunks()) == len(surface.chunk_meshes()) > 4
+    assert len(surface.mesh_changed_chunks()) == len(surface.chunk_meshes()) == 4
     assert surface.mesh_changed_chunks() == {}
     surface.mark_changed(torch.tensor([[2, 2, 0]]))  # its neighbours too lie inside chunk (0, 0, 0)
     surface.translate()

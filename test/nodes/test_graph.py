@@ -22,8 +22,8 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
-from neuralfusion_ros.commands.mesh_file import read_mesh
 from neuralfusion_ros.datasets.bag_writer import write_bag
+from neuralfusion_ros.mapping.mesh_file import read_mesh
 from neuralfusion_ros.messages.camera_info import encode_camera
 from neuralfusion_ros.messages.depth_image import encode_depth
 from neuralfusion_ros.messages.markers import DELETE_ALL, read_marker_array
@@ -182,6 +182,7 @@ def test_a_late_translator_ends_with_the_same_map(graph):
 def test_a_node_survives_deactivation_and_cleanup(graph):
     for transition in ("DEACTIVATE", "CLEANUP", "CONFIGURE", "ACTIVATE"):
         assert graph.change_state(LATE, getattr(Transition, f"TRANSITION_{transition}")), transition
+    del graph.values[LATE]
     graph.wait(lambda: graph.in_step(LATE))
 
 

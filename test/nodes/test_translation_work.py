@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from neuralfusion_ros.commands.mesh_file import read_mesh
 from neuralfusion_ros.mapping.block_index import pack_keys
 from neuralfusion_ros.mapping.mapper import Mapper
+from neuralfusion_ros.mapping.mesh_file import read_mesh
 from neuralfusion_ros.mapping.model import load_model
 from neuralfusion_ros.mapping.settings import MapSettings
 from neuralfusion_ros.mapping.surface_map import SurfaceMap

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.poses import pose_matrix
 from neuralfusion_ros.training import sequences
+from neuralfusion_ros.training.scenes import Scene, box
 from neuralfusion_ros.training.sequences import (
     CleanSequence,
     NoisyStream,
@@ -27,9 +29,6 @@ def assert_same_stream(a: NoisyStream, b: NoisyStream) -> None:
 
 def flat_sequence(pose: np.ndarray, depth_m: float = 2.0) -> CleanSequence:
     """18 times the same look at a wall parallel to the image. There is no scene behind it."""
-    from neuralfusion_ros.mapping.camera import PinholeCamera
-    from neuralfusion_ros.training.scenes import Scene, box
-
     scene = Scene((box((0, 0, 50), (1, 1, 1)),), np.eye(4), np.ones(3))
     shape = (18, 48, 64)
     camera = PinholeCamera(64, 48, 50.0, 50.0, 31.5, 23.5)

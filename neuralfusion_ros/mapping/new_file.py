@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from neuralfusion_ros.commands.errors import CommandError
+
+class NotWritable(OSError):
+    """A file cannot be written. The message is one line that says which and why."""
 
 
 @contextmanager
@@ -23,12 +25,12 @@ def new_file(target: Path) -> Iterator[Path]:
 
 
 def check_writable(target: Path, suffix: str) -> None:
-    """Raise CommandError when a file cannot be made at `target`, so that no long work is done for nothing."""
+    """Raise NotWritable when a file cannot be made at `target`, so that no long work is done for nothing."""
     if target.suffix.lower() != suffix:
-        raise CommandError(f"{target} must end in {suffix}")
+        raise NotWritable(f"{target} must end in {suffix}")
     if not target.parent.is_dir():
-        raise CommandError(f"{target} cannot be written: there is no folder {target.parent}")
+        raise NotWritable(f"{target} cannot be written: there is no folder {target.parent}")
     if target.is_dir():
-        raise CommandError(f"{target} cannot be written: it is a folder")
+        raise NotWritable(f"{target} cannot be written: it is a folder")
     if not os.access(target.parent, os.W_OK):
-        raise CommandError(f"{target} cannot be written: no permission to write in {target.parent}")
+        raise NotWritable(f"{target} cannot be written: no permission to write in {target.parent}")

@@ -3,8 +3,7 @@
 
 import pytest
 
-from neuralfusion_ros.commands.errors import CommandError
-from neuralfusion_ros.commands.new_file import check_writable, new_file
+from neuralfusion_ros.mapping.new_file import NotWritable, check_writable, new_file
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):
@@ -34,6 +33,6 @@ def test_where_no_file_can_be_written(tmp_path):
         ("no/a.ply", "there is no folder"),
         ("folder.ply", "a folder"),
     ):
-        with pytest.raises(CommandError, match=message):
+        with pytest.raises(NotWritable, match=message):
             check_writable(tmp_path / name, ".ply")
     check_writable(tmp_path / "a.PLY", ".ply")

@@ -8,19 +8,18 @@ from pathlib import Path
 import numpy as np
 import open3d as o3d
 
-from neuralfusion_ros.commands.errors import CommandError
-from neuralfusion_ros.commands.new_file import new_file
 from neuralfusion_ros.mapping.meshing import Mesh
+from neuralfusion_ros.mapping.new_file import NotWritable, new_file
 
 
 def write_mesh(path: Path, mesh: Mesh) -> None:
-    """Write a binary PLY file, aside and then renamed. Raises CommandError when that fails."""
+    """Write a binary PLY file, aside and then renamed. Raises NotWritable when that fails."""
     vertices, triangles = o3d.core.Tensor(mesh.vertices), o3d.core.Tensor(mesh.triangles)
     surface = o3d.t.geometry.TriangleMesh(vertices, triangles)
     surface.compute_vertex_normals()
     with new_file(path) as aside:
         if not o3d.t.io.write_triangle_mesh(str(aside), surface):
-            raise CommandError(f"{path} cannot be written")
+            raise NotWritable(f"{path} cannot be written")
 
 
 def read_mesh(path: Path) -> Mesh:
