@@ -13,7 +13,7 @@ from neuralfusion_ros.mapping.voxel_state import n_channels
 LATENT_CHANNELS = 8
 REACH = 3  # rays around a ray that its output depends on
 
-Content = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+Content = tuple[torch.Tensor, ...]
 
 
 def random_content(h: int, w: int, latent_channels: int = LATENT_CHANNELS, seed: int = 0) -> Content:

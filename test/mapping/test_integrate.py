@@ -247,7 +247,7 @@ def test_evidence_never_exceeds_the_cap(frames, repeats, cap):
     """None is a look through the voxel. Half precision may round up by its last bit."""
     grid = one_block()
     for frame in frames * repeats:
-        integrate(grid, single_look_through() if frame is None else single_update(*frame, [1.0]), cap)
+        integrate(grid, single_look_through() if frame is None else single_update(frame[0], frame[1], [1.0]), cap)
         weight, mean, variance, free, latent = grid.values[0, 0].tolist()
         assert 0 <= weight + free <= cap * (1 + 2e-3)
         assert abs(mean) <= 1

@@ -160,7 +160,7 @@ def test_any_image_size_works(width, height, focal_px):
 @pytest.mark.parametrize("nothing", [0.0, math.nan, 100.0])
 @pytest.mark.parametrize("size", [(96, 72), (33, 17), (8, 8)])
 def test_an_image_without_measurements_gives_no_valid_ray(size, nothing):
-    camera = PinholeCamera(*size, 100.0, 100.0, 4.0, 4.0)
+    camera = PinholeCamera(size[0], size[1], 100.0, 100.0, 4.0, 4.0)
     rays = make_rays(torch.full(size[::-1], nothing), camera, SETTINGS)
     assert not rays.valid.any()
     assert not rays.features.any()

@@ -47,7 +47,7 @@ def test_bad_parameters_end_a_node_with_one_line(capfd, monkeypatch, untrained, 
 )
 def test_wrong_arguments_end_a_node_with_code_2(capfd, args):
     try:
-        code = fusion_node.main(args)
+        code: object = fusion_node.main(args)
     except SystemExit as end:
         code = end.code
     assert code == 2

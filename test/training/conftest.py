@@ -10,8 +10,9 @@ from scipy.spatial.transform import Rotation
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.poses import pose_matrix
 from neuralfusion_ros.training.rendering import DepthRenderer
-from neuralfusion_ros.training.scenes import Scene, box
+from neuralfusion_ros.training.scenes import Scene
 from neuralfusion_ros.training.sequences import CleanSequence
+from neuralfusion_ros.training.solids import box
 
 
 @pytest.fixture(scope="session")

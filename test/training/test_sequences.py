@@ -10,13 +10,14 @@ import torch
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.poses import pose_matrix
 from neuralfusion_ros.training import sequences
-from neuralfusion_ros.training.scenes import Scene, box
+from neuralfusion_ros.training.scenes import Scene
 from neuralfusion_ros.training.sequences import (
     CleanSequence,
     NoisyStream,
     StreamSource,
     render_sequence,
 )
+from neuralfusion_ros.training.solids import box
 
 
 def assert_same_stream(a: NoisyStream, b: NoisyStream) -> None:
