@@ -51,8 +51,8 @@ class DemoGraph:
                 return self._nodes.has_ended(REPLAY)
 
             self._require(ended, plan.duration_s + _START_LIMIT_S, REPLAY, "has not ended")
-            self._require(_Settled(self._said), _SETTLE_LIMIT_S, TRANSLATOR, "is not up to date")
-            ended()
+            settled = _Settled(self._said)
+            self._require(lambda: ended() and settled(), _SETTLE_LIMIT_S, TRANSLATOR, settled)
         self._require(lambda: self._watcher.markers > 0, _OUTPUT_LIMIT_S, TRANSLATOR, "sent no markers")
         self._require(lambda: self._watcher.tsdf_points > 0, _OUTPUT_LIMIT_S, TRANSLATOR, "sent no TSDF")
         return round(time.monotonic() - begin_s, 1)
@@ -72,7 +72,9 @@ class DemoGraph:
     def _said(self, node: str) -> Mapping[str, str]:
         return self._watcher.diagnostics.get(node, {})
 
-    def _require(self, condition: Callable[[], bool], limit_s: float, node: str, failure: str) -> None:
+    def _require(self, condition: Callable[[], bool], limit_s: float, node: str, failure: object) -> None:
+        """failure: what the node has not done, as the text after its name."""
+
         def checked() -> bool:
             self._nodes.check()
             return condition()
@@ -84,7 +86,7 @@ class DemoGraph:
 class _Settled:
     """True once the fusion node has done all that came, and the translator has translated all of that.
 
-    said: what a node last said; the same object as long as it has said nothing new.
+    said: what a node last said; the same object as long as it has said nothing new. As text: what is still missing.
     """
 
     def __init__(self, said: Callable[[str], Mapping[str, str]]) -> None:
@@ -92,27 +94,34 @@ class _Settled:
         self._before = self._latest = said(FUSION)
 
     def __call__(self) -> bool:
-        fusion, translator = self._said(FUSION), self._said(TRANSLATOR)
+        fusion = self._said(FUSION)
         if fusion is not self._latest:
             self._before, self._latest = self._latest, fusion
         # What comes and what goes must have rested for a while: the node collects changes before it sends them.
         rests = self._before is not fusion and all(
             self._before.get(key) == fusion.get(key) for key in ("received", "map_id", "sequence")
         )
-        return rests and _all_sent(fusion) and _follows(translator, fusion)
+        return rests and not self._missing()
+
+    def __str__(self) -> str:
+        return f"is not up to date ({', '.join(self._missing()) or 'the map still changes'})"
+
+    def _missing(self) -> list[str]:
+        fusion, translator = self._said(FUSION), self._said(TRANSLATOR)
+        frames = int(fusion.get("received", 0)) - _frames_done(fusion)
+        counts = {
+            "frames wait": frames,
+            "blocks wait to be sent": int(fusion.get("blocks_to_send", 0)),
+            "messages wait": int(translator.get("waiting_messages", 0)),
+            "blocks wait for translation": int(translator.get("waiting_blocks", 0)),
+        }
+        missing = [f"{count} {what}" for what, count in counts.items() if count > 0]
+        # The fusion node tells the number of its next message, the translator that of the last one.
+        behind = int(fusion.get("sequence", 0)) - int(translator.get("sequence", -1)) - 1
+        if behind or translator.get("map_id") != fusion.get("map_id"):
+            missing.append(f"{behind} messages are on their way")
+        return missing
 
 
 def _frames_done(fusion: Mapping[str, str]) -> int:
     return sum(int(fusion.get(key, 0)) for key in ("integrated", "dropped", "rejected"))
-
-
-def _all_sent(fusion: Mapping[str, str]) -> bool:
-    idle = all(fusion.get(key) == "0" for key in ("queue_length", "blocks_to_send"))
-    return idle and _frames_done(fusion) >= int(fusion.get("received", 0))
-
-
-def _follows(translator: Mapping[str, str], fusion: Mapping[str, str]) -> bool:
-    idle = all(translator.get(key) == "0" for key in ("waiting_messages", "waiting_blocks"))
-    # The fusion node tells the number of its next message, the translator that of the last one.
-    same = int(translator.get("sequence", -1)) + 1 == int(fusion.get("sequence", 0))
-    return idle and same and translator.get("map_id") == fusion.get("map_id")

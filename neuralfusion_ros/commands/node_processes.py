@@ -9,7 +9,8 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -64,7 +65,7 @@ class NodeProcesses:
         # --ros-args reads values as YAML, of which JSON is a part.
         words = [word for key, value in parameters.items() for word in ("-p", f"{key}:={json.dumps(value)}")]
         command = [sys.executable, "-m", f"{_PACKAGE.name}.nodes.{name}", "--ros-args", *words]
-        with self.log(name).open("wb") as log:
+        with self.log(name).open("wb") as log, _ctrl_c_waits():
             # In a session of its own, so that Ctrl-C reaches it from here and only once.
             self._processes[name] = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -104,3 +105,16 @@ def _ended(process: subprocess.Popen[bytes]) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
+
+
+@contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Ctrl-C in the block takes effect at its end; a process whose start is interrupted would be left running."""
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt

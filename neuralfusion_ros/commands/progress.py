@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -11,8 +12,6 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-_PLAIN_LINES = 10
 
 
 class Advance(Protocol):
@@ -35,13 +34,16 @@ def progress(label: str, total: int) -> Iterator[Advance]:
 
 
 def _plain(label: str, total: int) -> Advance:
-    start, done = time.monotonic(), 0
+    """About ten lines, but no more than one a second, and always one at the end."""
+    start_s, done, last_s = time.monotonic(), 0, -math.inf
 
     def advance(count: int = 1, note: str = "") -> None:
-        nonlocal done
-        lines_before, done = done * _PLAIN_LINES // max(total, 1), done + count
-        if done * _PLAIN_LINES // max(total, 1) > lines_before:
-            left_s = (time.monotonic() - start) / done * max(total - done, 0)
-            print(f"{label}: {done} of {total}, {left_s:.0f} s left {note}".rstrip(), file=sys.stderr, flush=True)
+        nonlocal done, last_s
+        tenths, done, now_s = 10 * done // max(total, 1), done + count, time.monotonic()
+        if 10 * done // max(total, 1) == tenths or (now_s - last_s < 1 and done != total):
+            return
+        last_s = now_s
+        left_s = (now_s - start_s) / done * max(total - done, 0)
+        print(f"{label}: {done} of {total}, {left_s:.0f} s left {note}".rstrip(), file=sys.stderr, flush=True)
 
     return advance

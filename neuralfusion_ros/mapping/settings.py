@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MAX_WEIGHT = 1000.0  # half precision counts to 2048 in steps of one
+
 
 @dataclass(frozen=True)
 class MapSettings:
@@ -25,7 +27,7 @@ class MapSettings:
             raise ValueError(f"voxel size must lie in 0.001..1 m, got {self.voxel_size_m}")
         if not 0 <= self.min_depth_m < self.max_depth_m:
             raise ValueError(f"need 0 <= min depth < max depth, got {self.min_depth_m} and {self.max_depth_m}")
-        if self.max_weight < 1:
-            raise ValueError(f"max_weight must be at least 1, got {self.max_weight}")
+        if not 1 <= self.max_weight <= MAX_WEIGHT:
+            raise ValueError(f"max_weight must lie in 1..{MAX_WEIGHT:g}, got {self.max_weight}")
         if self.max_bytes < 1 << 20:
             raise ValueError(f"the map needs at least 1 MiB, got {self.max_bytes} bytes")

@@ -59,7 +59,6 @@ class FusionNode(MappingNode):
         self.get_logger().info(f"model {self._model.name}, device {self._device}, {settings}")
 
     def go(self) -> None:
-        self._work.start()
         self._report.begin()
         self._paused = False
         self._subscribe()
@@ -70,10 +69,11 @@ class FusionNode(MappingNode):
             period_s = self._options.statistics_period_s
             timer = self.create_timer(period_s, self._log_statistics, clock=self.steady_clock)
             self.keep(timer, self.destroy_timer)
+        self._work.start()
 
     def halt(self) -> None:
         self._work.stop()
-        self._log_statistics()
+        self.get_logger().info(self._report.line())
 
     def tear_down(self) -> None:
         self.destroy_publisher(self._publisher)
@@ -145,6 +145,7 @@ class FusionNode(MappingNode):
         return done("Paused: images are ignored." if paused else "Images are used again.")
 
     def _log_statistics(self) -> None:
+        """Once more only if there is news."""
         line = self._report.line()
         if line != self._last_line:
             self.get_logger().info(line)

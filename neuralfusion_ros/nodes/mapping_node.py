@@ -49,7 +49,7 @@ class MappingNode(LifecycleNode):
 
     @abstractmethod
     def go(self) -> None:
-        """Subscribes and starts the worker."""
+        """Subscribes and, last of all, starts the worker."""
 
     @abstractmethod
     def halt(self) -> None:

@@ -30,6 +30,7 @@ def vertex_normals(mesh: Mesh) -> npt.NDArray[np.float64]:
     sums = np.stack(
         [np.bincount(mesh.triangles.ravel(), np.repeat(faces[:, axis], 3), len(mesh.vertices)) for axis in range(3)],
         axis=-1,
+        dtype=np.float64,  # without triangles, bincount counts in integers
     )
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     return np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0)

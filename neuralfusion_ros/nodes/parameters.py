@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from neuralfusion_ros.mapping.settings import MapSettings
+from neuralfusion_ros.mapping.settings import MAX_WEIGHT, MapSettings
 
 if TYPE_CHECKING:
     from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
@@ -111,7 +111,7 @@ class FusionParameters(CommonParameters):
         "Cap of the evidence in a voxel. Smaller forgets sooner.",
         unit="frames",
         minimum=1.0,
-        maximum=10000.0,
+        maximum=MAX_WEIGHT,
     )
     publish_rate_hz: float = _parameter(
         2.0, "Rate of `latent_blocks`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
@@ -148,6 +148,9 @@ class TranslatorParameters(CommonParameters):
     )
     resend_timeout_s: float = _parameter(
         1.0, "Time to wait for a full resend before asking again.", unit="s", minimum=0.01, maximum=3600.0
+    )
+    niceness: int = _parameter(
+        5, "How much the work is put back when cores are scarce, so that fusion does not wait.", minimum=0, maximum=19
     )
 
 

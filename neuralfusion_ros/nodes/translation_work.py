@@ -65,7 +65,7 @@ class TranslationWork:
         self._starts = self._refills = 0
         self._new_mesh_viewer = self._new_tsdf_viewer = False
         self.mesh_is_old = self._hold_mesh = False
-        self.worker = Worker(self._step, rejections.unexpected)
+        self.worker = Worker(self._step, rejections.unexpected, parameters.niceness)
 
     def start(self) -> None:
         """Begins to work."""

@@ -56,8 +56,8 @@ class TranslatorNode(MappingNode):
             lambda: blocks.get_publisher_count() > 0,
         )
         self._work = TranslationWork(self._copy, outputs, self._options, self._rejections)
-        self._work.start()
         self.keep(create_trigger(self, "~/save_mesh", self._save_mesh), self.destroy_service)
+        self._work.start()
 
     def halt(self) -> None:
         self._work.stop()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,11 +19,14 @@ class Worker:
     """Calls `step` again and again in its own thread, and in between the jobs that other threads hand in.
 
     step: does a small piece of work and returns the seconds until it wants to be called again; 0 is at once, None is
-    not before `wake`. on_error: told about exceptions of `step`; the thread goes on.
+    not before `wake`. on_error: told about exceptions of `step`; the thread goes on. niceness: how much lower the
+    priority of this thread, and of those that torch starts for it, is than that of the process.
     """
 
-    def __init__(self, step: Callable[[], float | None], on_error: Callable[[Exception], None]) -> None:
-        self._step, self._on_error = step, on_error
+    def __init__(
+        self, step: Callable[[], float | None], on_error: Callable[[Exception], None], niceness: int = 0
+    ) -> None:
+        self._step, self._on_error, self._niceness = step, on_error, niceness
         self._jobs: deque[Callable[[], None]] = deque()
         self._condition = Condition()
         self._woken = False
@@ -55,6 +59,7 @@ class Worker:
         return future
 
     def _run(self) -> None:
+        os.nice(self._niceness)  # on Linux of this thread alone
         while not self.stopping.is_set():
             self._do_jobs()
             delay_s = self._guarded_step()

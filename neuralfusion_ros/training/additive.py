@@ -66,4 +66,4 @@ class DifferentiableMap:
         compact = self._compact[flat]  # row -1 reads the last entry, which is never touched
         inside = (compact >= 0).nonzero().squeeze(-1)
         carried = self._touched_states.index_select(0, compact[inside])
-        return states.index_copy(0, inside, carried).reshape(*rows.shape, -1)
+        return states.index_copy(0, inside, carried).reshape(*rows.shape, states.shape[-1])

@@ -61,7 +61,7 @@ def test_mesh_picture_and_report(start, tmp_path, room_folder, room_frames, came
     work = tmp_path / "work"
     assert sorted(path.name for path in work.iterdir()) == ["m.ply", "p.png", "r.json"]
     # Piped: plain lines, no escape codes.
-    assert "fusing: 5 of 10" in errors and "\x1b" not in errors
+    assert "fusing: 10 of 10" in errors and "\x1b" not in errors
     assert output.startswith("m.ply: ") and output.count("\n") == 1
 
     mesh = o3d.io.read_triangle_mesh(str(work / "m.ply"))

@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Progress without a terminal."""
 
+import itertools
+
+import pytest
+
 from neuralfusion_ros.commands.progress import progress
 
 
-def test_ten_lines_without_escape_codes(capsys):
+@pytest.mark.parametrize(("step_s", "shown"), [(0.5, range(20, 201, 20)), (0.01, [20, 120, 200])])
+def test_about_ten_lines_but_not_too_many_a_second(monkeypatch, capsys, step_s, shown):
+    clock = itertools.count(0.0, step_s)
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
     with progress("walking", 200) as advance:
         for _ in range(200):
             advance(note="slowly")
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 10
-    assert lines[4].startswith("walking: 100 of 200, ") and lines[4].endswith(" s left slowly")
+    left = [round((200 - done) * step_s) for done in shown]
+    assert lines == [f"walking: {d} of 200, {s} s left slowly" for d, s in zip(shown, left, strict=True)]
 
 
-def test_every_step_of_a_short_way_and_more_steps_than_expected(capsys):
-    with progress("walking", 2) as advance:
-        advance(2)
-        advance()
-    assert [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()] == [
-        "walking: 2 of 2",
-        "walking: 3 of 2",
-    ]
+def test_the_end_is_always_shown(capsys):
+    with progress("walking", 3) as advance:
+        for _ in range(3):
+            advance()
+    lines = [line.partition(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert lines == ["walking: 1 of 3", "walking: 3 of 3"]

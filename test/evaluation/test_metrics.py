@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from neuralfusion_ros.evaluation.method import Triangles, empty_mesh
@@ -43,6 +43,7 @@ def test_unknown_voxels_count_as_free_space():
     assert scores.iou == pytest.approx(1 / 2)
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=30), st.floats(0.01, 0.1), st.integers(0, 1000))
 def test_scores_stay_in_range_and_ignore_values_beyond_the_truncation(values, truncation_m, seed):
     rng = np.random.default_rng(seed)

@@ -89,7 +89,8 @@ def test_the_size_of_the_image_does_not_matter():
     network, content = perturbed(), random_content(24, 30)
     whole = outputs(run(network, content))
     top, left, h, w = 5, 8, 13, 17
-    part = outputs(run(network, tuple(t[top : top + h, left : left + w] for t in content)))
+    features, states, distance = (t[top : top + h, left : left + w] for t in content)
+    part = outputs(run(network, (features, states, distance)))
     inner = (slice(REACH, -REACH), slice(REACH, -REACH))
     torch.testing.assert_close(part[inner], whole[top : top + h, left : left + w][inner], atol=1e-5, rtol=1e-5)
     assert whole.std() > 0.1
@@ -98,10 +99,12 @@ def test_the_size_of_the_image_does_not_matter():
 @torch.no_grad()
 def test_moving_the_content_of_the_image_moves_the_output():
     network, content = perturbed(), random_content(20, 24)
-    moved = tuple(torch.roll(t, (2, -5), dims=(0, 1)) for t in content)
+    features, states, distance = (torch.roll(t, (2, -5), dims=(0, 1)) for t in content)
     expected = torch.roll(outputs(run(network, content)), (2, -5), dims=(0, 1))
     inner = (slice(2 + REACH, -REACH), slice(REACH, -5 - REACH))
-    torch.testing.assert_close(outputs(run(network, moved))[inner], expected[inner], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        outputs(run(network, (features, states, distance)))[inner], expected[inner], atol=1e-5, rtol=1e-5
+    )
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import count
 
 import numpy as np
 import pytest
@@ -32,8 +33,8 @@ from neuralfusion_ros.messages.stamps import stamp_to_ns
 
 FRAMES = 12
 S = 1_000_000_000
-LIMIT_S = 60.0
-FUSION, TRANSLATOR, LATE, REPLAY, LOOP = "fusion_node", "translator_node", "late_translator", "replay_node", "loop_node"
+LIMIT_S = 90.0
+FUSION, TRANSLATOR, REPLAY, LOOP = "fusion_node", "translator_node", "replay_node", "loop_node"
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -140,9 +141,7 @@ def graph(tmp_path_factory, untrained, camera, frame_of, ros_env, root):
         graph.start(FUSION, FUSION, **common, **fusion, input_qos="reliable", statistics_period_s=1.0)
         mesh = {"mesh_path": folder / "mesh.ply", "mesh_rate_hz": 5.0, "tsdf_rate_hz": 5.0}
         graph.start(TRANSLATOR, TRANSLATOR, **common, **mesh)
-        graph.start(REPLAY, REPLAY, input=folder / "bag", rate=2.0, wait_for_subscriber_s=120.0)
-        late = {**common, "autostart": False, "mesh_path": folder / "late.ply"}
-        graph.start(LATE, TRANSLATOR, "-r", f"__node:={LATE}", **late)
+        graph.start(REPLAY, REPLAY, input=folder / "bag", rate=2.0, wait_for_subscriber_s=200.0)
         topics = [
             word for topic in ("depth/image", "depth/camera_info", "pose") for word in ("-r", f"{topic}:=loop/{topic}")
         ]
@@ -154,7 +153,7 @@ def graph(tmp_path_factory, untrained, camera, frame_of, ros_env, root):
 
 
 def test_a_recording_becomes_a_mesh_and_a_tsdf(graph):
-    graph.wait(lambda: graph.processes[REPLAY].poll() is not None, limit_s=120.0)
+    graph.wait(lambda: graph.processes[REPLAY].poll() is not None, limit_s=200.0)
     assert graph.processes[REPLAY].returncode == 0, graph.log(REPLAY)
     assert f"played {FRAMES} frames of bag; left out: none" in graph.log(REPLAY)
     graph.wait(lambda: graph.number(FUSION, "integrated") == FRAMES and graph.in_step(TRANSLATOR))
@@ -166,24 +165,20 @@ def test_a_recording_becomes_a_mesh_and_a_tsdf(graph):
     assert answer.success and answer.message == f"Wrote {triangles} triangles to {graph.folder / 'mesh.ply'}."
 
 
-def test_a_late_translator_ends_with_the_same_map(graph):
-    """It is also started by the services of the lifecycle."""
-    assert graph.values[LATE]["state"] == "unconfigured"
-    assert graph.change_state(LATE, Transition.TRANSITION_CONFIGURE)
-    assert graph.change_state(LATE, Transition.TRANSITION_ACTIVATE)
-    graph.wait(lambda: graph.in_step(LATE))
-    assert graph.number(LATE, "resends") >= 1
-    assert graph.number(LATE, "waiting_blocks") == graph.number(LATE, "blocks"), "nobody looks, nothing is translated"
-    assert graph.call(f"/{LATE}/save_mesh").success
-    ours, theirs = (len(read_mesh(graph.folder / name).triangles) for name in ("mesh.ply", "late.ply"))
-    assert theirs == pytest.approx(ours, rel=0.01)
-
-
-def test_a_node_survives_deactivation_and_cleanup(graph):
-    for transition in ("DEACTIVATE", "CLEANUP", "CONFIGURE", "ACTIVATE"):
-        assert graph.change_state(LATE, getattr(Transition, f"TRANSITION_{transition}")), transition
-    del graph.values[LATE]
-    graph.wait(lambda: graph.in_step(LATE))
+def test_a_translator_that_starts_late_ends_with_the_same_map(graph):
+    """Cleaned up through the lifecycle it forgets all, and starts again in the middle of the stream."""
+    before = len(read_mesh(graph.folder / "mesh.ply").triangles)
+    del graph.markers[:]
+    for transition in ("DEACTIVATE", "CLEANUP"):
+        assert graph.change_state(TRANSLATOR, getattr(Transition, f"TRANSITION_{transition}")), transition
+    graph.wait(lambda: graph.values[TRANSLATOR] == {"state": "unconfigured"})
+    for transition in ("CONFIGURE", "ACTIVATE"):
+        assert graph.change_state(TRANSLATOR, getattr(Transition, f"TRANSITION_{transition}")), transition
+    graph.wait(lambda: graph.in_step(TRANSLATOR))
+    assert graph.number(TRANSLATOR, "resends") >= 1
+    graph.wait(lambda: sum(len(marker.points) for marker in graph.markers))
+    assert graph.call(f"/{TRANSLATOR}/save_mesh").success
+    assert len(read_mesh(graph.folder / "mesh.ply").triangles) == pytest.approx(before, rel=0.01)
 
 
 def with_change(message, path, value):
@@ -197,11 +192,11 @@ def with_change(message, path, value):
 
 
 def bad_messages(graph, frame_of, camera):
-    """Pairs of a reason and a function that sends what is to be rejected for it.
+    """Reason -> a function that sends what is to be rejected for it.
 
-    The frames whose camera info is bad have no pose, so that they wait until the camera info has come.
+    The frames whose camera info is bad have no pose, so that a good camera info from before does not let them pass.
     """
-    frame = frame_of(100)
+    frame, later = frame_of(100), count(110)
     stamp_ns, depth_m = frame.stamp_ns, frame.depth_m
 
     def image(depth_m=depth_m, stamp_ns=stamp_ns):
@@ -214,18 +209,18 @@ def bad_messages(graph, frame_of, camera):
         return with_change(encode_camera(camera, stamp_ns, "camera"), path, value)
 
     no_focal_length = [float("nan"), *info("d", [0.0] * 5).k[1:]]
-    return [
-        ("encoding", lambda: graph.image.publish(with_change(image(), "encoding", "rgb8"))),
-        ("truncated", lambda: graph.image.publish(with_change(image(), "data", array.array("B", image().data[:-1])))),
-        ("no_depth", lambda: graph.image.publish(image(np.full((120, 160), np.nan)))),
-        ("pose", lambda: graph.pose.publish(with_change(pose(), "pose.position.x", float("inf")))),
-        ("quaternion", lambda: graph.pose.publish(with_change(pose(), "pose.orientation.w", 5.0))),
-        ("size", lambda: graph.image.publish(image(depth_m[::2, ::2]))),
-        ("time_backwards", lambda: graph.image.publish(image(stamp_ns=stamp_ns - S // 2))),
-        ("no_pose", lambda: graph.image.publish(image(stamp_ns=stamp_ns + S // 2))),
-        ("intrinsics", lambda: graph.send(frame_of(110), pose=False, info=info("k", no_focal_length))),
-        ("distortion", lambda: graph.send(frame_of(111), pose=False, info=info("d", [0.3, 0.0, 0.0, 0.0, 0.0]))),
-    ]
+    return {
+        "encoding": lambda: graph.image.publish(with_change(image(), "encoding", "rgb8")),
+        "truncated": lambda: graph.image.publish(with_change(image(), "data", array.array("B", image().data[:-1]))),
+        "no_depth": lambda: graph.image.publish(image(np.full((120, 160), np.nan))),
+        "pose": lambda: graph.pose.publish(with_change(pose(), "pose.position.x", float("inf"))),
+        "quaternion": lambda: graph.pose.publish(with_change(pose(), "pose.orientation.w", 5.0)),
+        "size": lambda: graph.image.publish(image(depth_m[::2, ::2])),
+        "time_backwards": lambda: graph.image.publish(image(stamp_ns=stamp_ns - S // 2)),
+        "no_pose": lambda: graph.image.publish(image(stamp_ns=stamp_ns + S // 2)),
+        "intrinsics": lambda: graph.send(frame_of(next(later)), pose=False, info=info("k", no_focal_length)),
+        "distortion": lambda: graph.send(frame_of(next(later)), pose=False, info=info("d", [0.3] * 5)),
+    }
 
 
 def integrate_one_more(graph, frame_of, number):
@@ -245,14 +240,19 @@ def test_bad_messages_are_counted_and_leave_the_map_alone(graph, frame_of, camer
         return [graph.number(FUSION, key) for key in ("integrated", "blocks", "map_id", "sequence")]
 
     before = map_state()
-    expected = 0
-    for reason, send in bad_messages(graph, frame_of, camera):
+    messages = bad_messages(graph, frame_of, camera)
+    with_bad_info = {reason: messages.pop(reason) for reason in ("intrinsics", "distortion")}
+    for send in messages.values():
         send()
-        graph.wait(lambda reason=reason: graph.number(FUSION, f"rejected.{reason}") == 1)
-        expected += 1
+    graph.wait(lambda: all(graph.number(FUSION, f"rejected.{reason}") == 1 for reason in messages))
+    for reason, send in with_bad_info.items():
+        # An image may overtake its camera info; the next one does not.
+        while graph.number(FUSION, f"rejected.{reason}") == 0:
+            rejected = graph.number(FUSION, "rejected")
+            send()
+            graph.wait(lambda rejected=rejected: graph.number(FUSION, "rejected") > rejected)
     graph.wait(lambda: graph.problems[FUSION][0] != b"\0")
-    assert "no frame could be used, distortion" in graph.problems[FUSION][1]
-    assert graph.number(FUSION, "rejected") == expected
+    assert "no frame could be used, " in graph.problems[FUSION][1]
     assert map_state() == before
     log = graph.log(FUSION)
     assert "no pose at 110.500000 s" in log and "Traceback" not in log
@@ -301,9 +301,8 @@ def test_signals_end_every_node_in_the_middle_of_its_work(graph, frame_of):
     for number in range(500, 540):
         graph.send(frame_of(number))
     graph.wait(lambda: graph.number(FUSION, "received") > before)
-    assert graph.end(TRANSLATOR, signal.SIGINT) == 0, graph.log(TRANSLATOR)
     assert graph.end(FUSION, signal.SIGINT) == 0, graph.log(FUSION)
-    assert graph.end(LATE, signal.SIGTERM) == 0, graph.log(LATE)
-    for name in (LOOP, TRANSLATOR, FUSION, LATE):
+    assert graph.end(TRANSLATOR, signal.SIGTERM) == 0, graph.log(TRANSLATOR)
+    for name in (LOOP, TRANSLATOR, FUSION):
         assert "Traceback" not in graph.log(name) and "terminate" not in graph.log(name)
     assert " images, " in graph.log(FUSION).splitlines()[-1], "the last line has the statistics"

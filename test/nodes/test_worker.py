@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from threading import Event
 
 import pytest
@@ -78,3 +80,13 @@ def test_jobs_that_have_not_begun_are_cancelled_at_the_end(make_worker):
 
 def test_a_worker_that_never_started_can_be_stopped():
     Worker(lambda: None, print).stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has priorities of threads")
+def test_niceness_holds_for_the_worker_alone():
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    worker = Worker(lambda: None, print, niceness=1)
+    worker.start()
+    assert worker.submit(lambda: os.getpriority(os.PRIO_PROCESS, 0)).result(timeout=10) == min(before + 1, 19)
+    worker.stop()
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
