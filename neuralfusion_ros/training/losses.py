@@ -55,12 +55,7 @@ def sample_queries(grid: BlockGrid, stream: NoisyStream, count: int, generator: 
 
 
 def map_loss(tsdf: torch.Tensor, occupancy_logit: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """L1 + 2 L2 on the signed distance, four times as strong near the surface, plus cross entropy on occupancy.
-
-    0, and without gradient, when there is nothing to judge.
-    """
-    if len(target) == 0:  # nothing has been seen yet
-        return tsdf.sum() + occupancy_logit.sum()
+    """L1 + 2 L2 on the signed distance, four times as strong near the surface, plus cross entropy on occupancy."""
     weight = 1 + _SURFACE_WEIGHT * (target.abs() < 0.5).float()
     error = (tsdf - target).abs()
     distance = (weight * (error + 2 * error**2)).sum() / weight.sum()

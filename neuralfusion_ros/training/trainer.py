@@ -74,16 +74,18 @@ class Trainer:
             growing = self._maps[slot] = _GrowingMap(self._source.stream(), self.model)
         latent = growing.integrate(growing.stream.take(self.settings.frames_per_step))
         queries = sample_queries(growing.grid, growing.stream, self.settings.queries, self._generator)
+        self.step += 1
+        if len(queries.target) == 0:  # the sensor has seen nothing yet
+            return 0.0
         tsdf, occupancy_logit = self.model.translator(latent.states(queries.near), latent.states(queries.far))
         loss = map_loss(tsdf, occupancy_logit, queries.target)
         self._optimise(loss)
-        self.step += 1
         return float(loss.detach())
 
     def _optimise(self, loss: torch.Tensor) -> None:
         s = self.settings
-        warm = min(1.0, (self.step + 1) / s.warm_up_steps)
-        scale = warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / s.steps))))
+        warm = min(1.0, self.step / s.warm_up_steps)
+        scale = warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, (self.step - 1) / s.steps))))
         for group in self._optimiser.param_groups:
             group["lr"] = group["peak"] * scale
         self._optimiser.zero_grad()
