@@ -16,8 +16,10 @@ from neuralfusion_ros.commands.progress import progress
 
 FUSION, TRANSLATOR, REPLAY = "fusion_node", "translator_node", "replay_node"
 _START_LIMIT_S = 90.0
-_SETTLE_LIMIT_S = 120.0
+_SETTLE_LIMIT_S = 60.0
 _OUTPUT_LIMIT_S = 20.0
+
+_NOTHING: Mapping[str, str] = {}
 
 Parameters = Mapping[str, bool | float | str]
 
@@ -70,17 +72,20 @@ class DemoGraph:
         return self._said(node).get("state") == "active"
 
     def _said(self, node: str) -> Mapping[str, str]:
-        return self._watcher.diagnostics.get(node, {})
+        return self._watcher.diagnostics.get(node, _NOTHING)
 
     def _require(self, condition: Callable[[], bool], limit_s: float, node: str, failure: object) -> None:
-        """failure: what the node has not done, as the text after its name."""
+        """Wait for the condition. failure: what the node has not done, as text; while it changes, there is hope."""
 
         def checked() -> bool:
             self._nodes.check()
             return condition()
 
-        if not self._watcher.wait(checked, limit_s):
-            raise NodeFailure(f"{node} {failure} after {limit_s:.0f} s; see {self._nodes.log(node)}")
+        text = str(failure)
+        while not self._watcher.wait(checked, limit_s):
+            if str(failure) == text:
+                raise NodeFailure(f"{node} {text} after {limit_s:.0f} s; see {self._nodes.log(node)}")
+            text = str(failure)
 
 
 class _Settled:
