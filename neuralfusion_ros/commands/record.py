@@ -4,13 +4,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import track
-
+from neuralfusion_ros.commands.progress import progress
 from neuralfusion_ros.datasets.bag_writer import write_bag
 from neuralfusion_ros.datasets.open_recording import open_recording
 from neuralfusion_ros.datasets.recording import Frame, Recording
@@ -49,13 +46,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _with_progress(recording: Recording) -> Iterator[Frame]:
-    """The frames, with a bar on a terminal and a few plain lines elsewhere, both on stderr."""
-    console = Console(stderr=True)
-    total = len(recording)
-    if console.is_terminal:
-        yield from track(recording, "recording", total=total, console=console)
-        return
-    for count, frame in enumerate(recording, start=1):
-        yield frame
-        if count % max(1, total // 10) == 0:
-            print(f"recording: {count} of {total} frames", file=sys.stderr, flush=True)
+    """The frames, and how far they have come, on stderr."""
+    with progress("recording", len(recording)) as advance:
+        for frame in recording:
+            yield frame
+            advance()

@@ -52,6 +52,8 @@ class TsdfMap:
 
     def query(self, centres: FloatArray) -> tuple[FloatArray, BoolArray]:
         """Signed distance in metres and whether it is known, both (N,), of the voxels that contain (N, 3) points."""
+        if not len(centres) or not self._grid.hashmap().size():  # Open3D refuses to look nothing up
+            return np.zeros(len(centres)), np.zeros(len(centres), dtype=bool)
         voxels = np.floor(np.asarray(centres, dtype=np.float64) / self._voxel_size_m).astype(np.int64)
         block = np.floor_divide(voxels, self._block_resolution)
         x, y, z = (voxels - block * self._block_resolution).T
