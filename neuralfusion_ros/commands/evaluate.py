@@ -7,7 +7,6 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -102,7 +101,6 @@ def _rooms(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         conditions["image size"] = f"{room.camera.width}x{room.camera.height}"
         for level in levels:
             results[room.name, level] = _score_room(args, room, level)
-    conditions["seed of the noise"] = args.seed
     numbers = {f"{room}, {level}": [asdict(s) for s in scores] for (room, level), scores in results.items()}
     return rooms_page(results, conditions), numbers
 
@@ -145,7 +143,7 @@ def _learned(args: argparse.Namespace) -> list[FusionMethod]:
 
 
 def _conditions(args: argparse.Namespace) -> dict[str, object]:
-    conditions: dict[str, object] = {"command": f"`{_command_line(args.inputs)}`", "voxel size": f"{args.voxel_size} m"}
+    conditions: dict[str, object] = {"command": f"`{_command_line(args)}`", "voxel size": f"{args.voxel_size} m"}
     if args.methods != "tsdf":
         device = chosen_device(args)
         model = load_model(args.model, device)
@@ -153,7 +151,11 @@ def _conditions(args: argparse.Namespace) -> dict[str, object]:
     return conditions
 
 
-def _command_line(inputs: Iterable[Path]) -> str:
-    """The command as typed, but with the inputs' names instead of their places on this machine."""
-    names = {str(path): path.resolve().name for path in inputs}
-    return shlex.join(["neuralfusion", *(names.get(str(Path(word)), word) for word in sys.argv[1:])])
+def _command_line(args: argparse.Namespace) -> str:
+    """The command with every option that matters, and the inputs' names instead of their places on this machine."""
+    words = ["neuralfusion", "evaluate", args.name, *(path.resolve().name for path in args.inputs)]
+    options = ("levels", "seed", "voxel_size", "max_depth", "frames_step", "methods")
+    for option in options:
+        if option in args:
+            words += [f"--{option.replace('_', '-')}", str(getattr(args, option))]
+    return shlex.join(words)

@@ -107,11 +107,16 @@ def integrate(grid: BlockGrid, updates: VoxelUpdates, max_weight: float) -> None
     values = grid.values.reshape(-1, grid.channels)
     state = values.index_select(0, updates.rows).float()
     values.index_copy_(0, updates.rows, merge(state, updates, max_weight).to(values.dtype))
-    free_state = values.index_select(0, updates.free_rows)
-    votes = free_state[:, : FREE + 1].float()
-    votes[:, FREE] += 1
-    free_state[:, : FREE + 1] = _cap(votes, max_weight)
-    values.index_copy_(0, updates.free_rows, free_state)
+    _vote_free(values, updates.free_rows, max_weight)
+
+
+def _vote_free(values: torch.Tensor, rows: torch.Tensor, max_weight: float) -> None:
+    """One more frame has looked through the voxels of these rows of the (N, C) values."""
+    flat, first = values.reshape(-1), rows * values.shape[1]
+    weight, free = flat.index_select(0, first + WEIGHT).float(), flat.index_select(0, first + FREE).float() + 1
+    scale = (max_weight / (weight + free)).clamp_(max=1)
+    flat.index_copy_(0, first + FREE, (free * scale).to(flat.dtype))
+    flat.index_copy_(0, first + WEIGHT, (weight * scale).to(flat.dtype))
 
 
 def merge(state: torch.Tensor, updates: VoxelUpdates, max_weight: float) -> torch.Tensor:
@@ -125,14 +130,10 @@ def merge(state: torch.Tensor, updates: VoxelUpdates, max_weight: float) -> torc
     merged[:, VARIANCE] = (1 - gain) * (state[:, VARIANCE] + gain * step * step)
     merged[:, FREE] = state[:, FREE]
     merged[:, LATENT] = state[:, LATENT] + gain[:, None] * (updates.vectors - state[:, LATENT])
-    return _cap(merged, max_weight)
-
-
-def _cap(state: torch.Tensor, max_weight: float) -> torch.Tensor:
-    scale = (max_weight / (state[:, WEIGHT] + state[:, FREE])).clamp(max=1)
-    state[:, WEIGHT] *= scale
-    state[:, FREE] *= scale
-    return state
+    scale = (max_weight / (merged[:, WEIGHT] + merged[:, FREE])).clamp(max=1)
+    merged[:, WEIGHT] *= scale
+    merged[:, FREE] *= scale
+    return merged
 
 
 def _project(
