@@ -114,7 +114,7 @@ def _vote_free(values: torch.Tensor, rows: torch.Tensor, max_weight: float) -> N
     """One more frame has looked through the voxels of these rows of the (N, C) values."""
     flat, first = values.reshape(-1), rows * values.shape[1]
     weight, free = flat.index_select(0, first + WEIGHT).float(), flat.index_select(0, first + FREE).float() + 1
-    scale = (max_weight / (weight + free)).clamp_(max=1)
+    scale = _cap_factor(weight, free, max_weight)
     flat.index_copy_(0, first + FREE, (free * scale).to(flat.dtype))
     flat.index_copy_(0, first + WEIGHT, (weight * scale).to(flat.dtype))
 
@@ -130,10 +130,15 @@ def merge(state: torch.Tensor, updates: VoxelUpdates, max_weight: float) -> torc
     merged[:, VARIANCE] = (1 - gain) * (state[:, VARIANCE] + gain * step * step)
     merged[:, FREE] = state[:, FREE]
     merged[:, LATENT] = state[:, LATENT] + gain[:, None] * (updates.vectors - state[:, LATENT])
-    scale = (max_weight / (merged[:, WEIGHT] + merged[:, FREE])).clamp(max=1)
+    scale = _cap_factor(weight, state[:, FREE], max_weight)
     merged[:, WEIGHT] *= scale
     merged[:, FREE] *= scale
     return merged
+
+
+def _cap_factor(weight: torch.Tensor, free: torch.Tensor, max_weight: float) -> torch.Tensor:
+    """(M,) factor on both kinds of evidence that keeps their sum below the cap."""
+    return (max_weight / (weight + free)).clamp_(max=1)
 
 
 def _project(
