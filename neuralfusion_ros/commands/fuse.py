@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     recording = open_recording(args.input)
     device = chosen_device(args)
     mapper = Mapper(load_model(args.model, device), settings, device)
+    mapper.warm_up()
     frames, poses = _fuse(recording, args.every, mapper)
     mesh, translate_ms = _translated(mapper)
     if not len(mesh.triangles):

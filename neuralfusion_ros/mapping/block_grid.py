@@ -39,7 +39,7 @@ class BlockGrid:
         self.max_blocks = max_bytes // (BLOCK_VOXELS * channels * dtype.itemsize)
         self._pool = torch.zeros((0, BLOCK_VOXELS, channels), dtype=dtype, device=self.device)
         self._keys = torch.zeros((0, 3), dtype=torch.int32, device=self.device)
-        self._index = BlockIndex(self.device)
+        self.index = BlockIndex(self.device)
         self.regions = BlockRegions(self.device)
         self.n_blocks = 0
 
@@ -61,7 +61,7 @@ class BlockGrid:
     @property
     def nbytes(self) -> int:
         """Memory held by the pool, the keys and the hash table, in bytes."""
-        return self._pool.nbytes + self._keys.nbytes + self._index.nbytes
+        return self._pool.nbytes + self._keys.nbytes + self.index.nbytes
 
     def clear(self) -> None:
         """Forgets every block and gives the memory back."""
@@ -75,7 +75,7 @@ class BlockGrid:
 
     def find_at(self, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """As find, from one (...) int64 tensor per axis."""
-        return self._index.find(pack_coordinates(x, y, z).reshape(-1)).reshape(x.shape)
+        return self.index.find(pack_coordinates(x, y, z).reshape(-1)).reshape(x.shape)
 
     def allocate(self, keys: torch.Tensor) -> int:
         """Makes sure that the (N, 3) blocks exist, new ones filled with zeros.
@@ -85,7 +85,7 @@ class BlockGrid:
         """
         packed = pack_keys(keys).unique()
         out_of_range = int((packed == OUT_OF_RANGE).sum())
-        packed = packed[(packed != OUT_OF_RANGE) & (self._index.find(packed) < 0)]
+        packed = packed[(packed != OUT_OF_RANGE) & (self.index.find(packed) < 0)]
         room = self.max_blocks - self.n_blocks
         refused = out_of_range + max(0, len(packed) - room)
         packed = packed[: max(0, room)]
@@ -93,7 +93,7 @@ class BlockGrid:
         self._reserve(first + len(packed))
         self.n_blocks += len(packed)
         self._keys[first : self.n_blocks] = unpack_keys(packed)
-        self._index.insert(packed, torch.arange(first, self.n_blocks, device=self.device))
+        self.index.insert(packed, torch.arange(first, self.n_blocks, device=self.device))
         self.regions.add(self._keys[first : self.n_blocks], first)
         return refused
 

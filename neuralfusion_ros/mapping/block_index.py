@@ -11,8 +11,8 @@ import torch
 KEY_BITS = 21
 KEY_LIMIT = 1 << (KEY_BITS - 1)
 OUT_OF_RANGE = -2
-_EMPTY = -1
-_GOLDEN = -7046029254386353131  # 2^64 / golden ratio as a signed integer: spreads neighbouring keys
+EMPTY = -1
+GOLDEN = -7046029254386353131  # 2^64 / golden ratio as a signed integer: spreads neighbouring keys
 
 
 def pack_keys(keys: torch.Tensor) -> torch.Tensor:
@@ -38,8 +38,8 @@ class BlockIndex:
     """Maps packed block keys to row numbers. At most half of the table is used, so that probing stays short."""
 
     def __init__(self, device: torch.device | str = "cpu", slots: int = 4096) -> None:
-        self._slot_key = torch.full((slots,), _EMPTY, dtype=torch.int64, device=device)
-        self._slot_row = torch.zeros(slots, dtype=torch.int64, device=device)
+        self.slot_key = torch.full((slots,), EMPTY, dtype=torch.int64, device=device)
+        self.slot_row = torch.zeros(slots, dtype=torch.int64, device=device)
         self._used = 0
 
     def __len__(self) -> int:
@@ -48,48 +48,48 @@ class BlockIndex:
     @property
     def nbytes(self) -> int:
         """Memory of the table in bytes."""
-        return self._slot_key.nbytes + self._slot_row.nbytes
+        return self.slot_key.nbytes + self.slot_row.nbytes
 
     def find(self, packed: torch.Tensor) -> torch.Tensor:
         """(N,) int64 packed keys to (N,) int64 rows, -1 where the key is not in the table."""
         slot = self._home(packed)
-        found = self._slot_key[slot]
-        rows = torch.where(found == packed, self._slot_row[slot], -1)
-        pending = ((found != packed) & (found != _EMPTY)).nonzero().squeeze(-1)
+        found = self.slot_key[slot]
+        rows = torch.where(found == packed, self.slot_row[slot], -1)
+        pending = ((found != packed) & (found != EMPTY)).nonzero().squeeze(-1)
         while len(pending):
-            slot[pending] = (slot[pending] + 1) & (len(self._slot_key) - 1)
-            key, found = packed[pending], self._slot_key[slot[pending]]
-            rows[pending] = torch.where(found == key, self._slot_row[slot[pending]], -1)
-            pending = pending[(found != key) & (found != _EMPTY)]
+            slot[pending] = (slot[pending] + 1) & (len(self.slot_key) - 1)
+            key, found = packed[pending], self.slot_key[slot[pending]]
+            rows[pending] = torch.where(found == key, self.slot_row[slot[pending]], -1)
+            pending = pending[(found != key) & (found != EMPTY)]
         return rows
 
     def insert(self, packed: torch.Tensor, rows: torch.Tensor) -> None:
         """Adds (N,) distinct packed keys that are not in the table yet, with their (N,) rows."""
         self._used += len(packed)
-        if 2 * self._used > len(self._slot_key):
+        if 2 * self._used > len(self.slot_key):
             self._grow()
         slot = self._home(packed)
         pending = torch.arange(len(packed), device=packed.device)
         while len(pending):
             at, key = slot[pending], packed[pending]
-            free = self._slot_key[at] == _EMPTY
-            self._slot_key[at[free]] = key[free]
-            won = self._slot_key[at] == key  # of several keys at one free slot, one has been written
-            self._slot_row[at[won]] = rows[pending[won]]
+            free = self.slot_key[at] == EMPTY
+            self.slot_key[at[free]] = key[free]
+            won = self.slot_key[at] == key  # of several keys at one free slot, one has been written
+            self.slot_row[at[won]] = rows[pending[won]]
             pending = pending[~won]
-            slot[pending] = (slot[pending] + 1) & (len(self._slot_key) - 1)
+            slot[pending] = (slot[pending] + 1) & (len(self.slot_key) - 1)
 
     def _home(self, packed: torch.Tensor) -> torch.Tensor:
-        mixed = (packed ^ (packed >> 32)) * _GOLDEN
-        return (mixed ^ (mixed >> 32)) & (len(self._slot_key) - 1)
+        mixed = (packed ^ (packed >> 32)) * GOLDEN
+        return (mixed ^ (mixed >> 32)) & (len(self.slot_key) - 1)
 
     def _grow(self) -> None:
-        slots = len(self._slot_key)
+        slots = len(self.slot_key)
         while 2 * self._used > slots:
             slots *= 2
-        kept = self._slot_key != _EMPTY
-        packed, rows = self._slot_key[kept], self._slot_row[kept]
-        self._slot_key = torch.full((slots,), _EMPTY, dtype=torch.int64, device=packed.device)
-        self._slot_row = torch.zeros(slots, dtype=torch.int64, device=packed.device)
+        kept = self.slot_key != EMPTY
+        packed, rows = self.slot_key[kept], self.slot_row[kept]
+        self.slot_key = torch.full((slots,), EMPTY, dtype=torch.int64, device=packed.device)
+        self.slot_row = torch.zeros(slots, dtype=torch.int64, device=packed.device)
         self._used -= len(packed)
         self.insert(packed, rows)

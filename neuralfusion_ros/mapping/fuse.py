@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from neuralfusion_ros.mapping.extract import SAMPLES, TRUNCATION_VOXELS, RaySamples
@@ -20,6 +19,7 @@ from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, MEAN, WEIGHT
 MAX_CORRECTION_VOXELS = 1.5
 MAX_CONFIDENCE = 2.0
 _MIN_CONFIDENCE = 0.02
+HEAD_CHANNELS = 1 + SAMPLES  # a correction, and a confidence per sample
 
 
 @dataclass(frozen=True)
@@ -46,33 +46,33 @@ class FusionNetwork(nn.Module):
         self.latent_channels = latent_channels
         inputs = RAY_FEATURES + SAMPLES * (EVIDENCE_FEATURES + 1 + latent_channels)
         self.enter = nn.Linear(inputs, width)
-        self.mix = nn.ModuleList(_Mix(width, dilation) for dilation in (1, 2))
-        self.leave = nn.Linear(width, 1 + SAMPLES * (1 + latent_channels))
+        self.mix = nn.ModuleList(Mix(width, dilation) for dilation in (1, 2))
+        self.leave = nn.Linear(width, HEAD_CHANNELS + SAMPLES * latent_channels)
         self.sample_codes = nn.Parameter(_hat_codes(latent_channels))
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
-    def forward(self, rays: RayImage, samples: RaySamples) -> RayUpdates:
-        """Features of h x w rays and their samples to RayUpdates."""
-        h, w = rays.depth_m.shape
-        hidden = torch.relu(self._enter(rays.features, _sample_features(samples).reshape(h, w, -1)))
+    def forward(self, inputs: torch.Tensor) -> RayUpdates:
+        """(h, w, F) `network_inputs` of h x w rays to what the map should take from them."""
+        h, w = inputs.shape[:2]
+        hidden = torch.relu(self.enter(inputs))
         for mix in self.mix:
             hidden = mix(hidden)
-        out = self.leave(hidden)
-        correction, confidence, vectors = out.split((1, SAMPLES, SAMPLES * self.latent_channels), dim=-1)
-        return RayUpdates(
-            torch.tanh(correction.squeeze(-1)) * (MAX_CORRECTION_VOXELS / TRUNCATION_VOXELS),
-            _MIN_CONFIDENCE + (MAX_CONFIDENCE - 2 * _MIN_CONFIDENCE) * torch.sigmoid(confidence),
-            self.sample_codes + vectors.reshape(h, w, SAMPLES, self.latent_channels),
-        )
-
-    def _enter(self, ray_features: torch.Tensor, sample_features: torch.Tensor) -> torch.Tensor:
-        """The first layer on both kinds of features, without copying them together."""
-        of_rays, of_samples = self.enter.weight.split((RAY_FEATURES, sample_features.shape[-1]), dim=1)
-        return F.linear(ray_features, of_rays, self.enter.bias) + F.linear(sample_features, of_samples)
+        head, vectors = self.leave(hidden).split((HEAD_CHANNELS, SAMPLES * self.latent_channels), dim=-1)
+        return ray_updates(head, self.sample_codes + vectors.reshape(h, w, SAMPLES, self.latent_channels))
 
 
-class _Mix(nn.Module):
+def ray_updates(head: torch.Tensor, vectors: torch.Tensor) -> RayUpdates:
+    """(h, w, HEAD_CHANNELS) and (h, w, S, L) outputs of the last layer to what they mean."""
+    correction, confidence = head[..., 0], head[..., 1:]
+    return RayUpdates(
+        torch.tanh(correction) * (MAX_CORRECTION_VOXELS / TRUNCATION_VOXELS),
+        _MIN_CONFIDENCE + (MAX_CONFIDENCE - 2 * _MIN_CONFIDENCE) * torch.sigmoid(confidence),
+        vectors,
+    )
+
+
+class Mix(nn.Module):
     """Residual block: depthwise 3x3 across the image, then 1x1 across channels."""
 
     def __init__(self, width: int, dilation: int) -> None:
@@ -86,11 +86,15 @@ class _Mix(nn.Module):
         return hidden + torch.relu(self.across_channels(mixed))
 
 
-def _sample_features(samples: RaySamples) -> torch.Tensor:
-    """(h, w, S, 7 + L): the voxel's state and how far its surface lies from the measured one."""
+def network_inputs(rays: RayImage, samples: RaySamples) -> torch.Tensor:
+    """(h, w, RAY_FEATURES + S * (7 + L)): the features of every ray and of every sample on it.
+
+    Of a sample: the voxel's state, and how far its surface lies from the measured one.
+    """
     known = samples.states[..., WEIGHT] > 0
     disagreement = torch.where(known, samples.states[..., MEAN] - samples.signed_distance, 0.0).clamp(-1, 1)
-    return torch.stack((disagreement, *feature_channels(samples.states)), dim=-1)
+    of_samples = torch.stack((disagreement, *feature_channels(samples.states)), dim=-1)
+    return torch.cat((rays.features, of_samples.flatten(start_dim=-2)), dim=-1)
 
 
 def _hat_codes(latent_channels: int) -> torch.Tensor:

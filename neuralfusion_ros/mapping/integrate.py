@@ -19,7 +19,15 @@ from neuralfusion_ros.mapping.fuse import RayUpdates
 from neuralfusion_ros.mapping.ray_image import RayImage
 from neuralfusion_ros.mapping.voxel_state import FREE, LATENT, MEAN, VARIANCE, WEIGHT
 
-_NEAREST_M = 0.01  # voxels closer to the camera's centre are never looked at
+NEAREST_M = 0.01  # voxels closer to the camera's centre are never looked at
+
+
+@dataclass(frozen=True)
+class Touched:
+    """What a frame changed. blocks: (B,) rows of the blocks with a changed voxel. voxels: updated in the band."""
+
+    blocks: torch.Tensor
+    voxels: int
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,13 @@ class VoxelUpdates:
     signed_distance: torch.Tensor
     vectors: torch.Tensor
     free_rows: torch.Tensor
+
+    def touched(self, n_blocks: int) -> Touched:
+        """Of a grid of n_blocks blocks."""
+        blocks = torch.zeros(n_blocks, dtype=torch.bool, device=self.rows.device)
+        for rows in (self.rows, self.free_rows):
+            blocks[torch.div(rows, BLOCK_VOXELS, rounding_mode="floor")] = True
+        return Touched(blocks.nonzero().squeeze(-1), len(self.rows))
 
 
 def band_blocks(rays: RayImage, T_world_camera: torch.Tensor, voxel_size_m: float) -> torch.Tensor:
@@ -153,10 +168,10 @@ def _project(
     inside_block = ((voxel_offsets(grid.device) + 0.5) * grid.voxel_size_m) @ rotation
     x, y, z = (corners[:, None, axis] + inside_block[:, axis] for axis in range(3))
     camera = rays.camera
-    inverse_z = 1 / z.clamp(min=_NEAREST_M)
+    inverse_z = 1 / z.clamp(min=NEAREST_M)
     u = torch.round(x * inverse_z * camera.fx + camera.cx)
     v = torch.round(y * inverse_z * camera.fy + camera.cy)
-    seen = (z > _NEAREST_M) & (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
+    seen = (z > NEAREST_M) & (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
     ray = torch.where(seen, v * camera.width + u, 0).to(torch.int64).reshape(-1)
     depth = rays.depth_m.reshape(-1).index_select(0, ray).reshape(z.shape)
     seen &= (depth > 0) & (z <= depth + 2 * TRUNCATION_VOXELS * grid.voxel_size_m)

@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from neuralfusion_ros.mapping.block_grid import BLOCK_VOXELS, BlockGrid
+from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.camera import PinholeCamera
-from neuralfusion_ros.mapping.extract import extract
-from neuralfusion_ros.mapping.integrate import band_blocks, integrate, look_up_updates, visible_blocks
+from neuralfusion_ros.mapping.fusion_steps import FusionSteps
 from neuralfusion_ros.mapping.meshing import Mesh
 from neuralfusion_ros.mapping.model import LatentModel
-from neuralfusion_ros.mapping.ray_image import make_rays
 from neuralfusion_ros.mapping.settings import MapSettings
 from neuralfusion_ros.mapping.surface_map import QueryResult, SurfaceMap
 from neuralfusion_ros.mapping.voxel_state import n_channels
@@ -34,16 +33,33 @@ class Mapper:
     """Builds the latent map frame by frame.
 
     grid: the latent map. Frames are integrated one after the other; the class is not safe to call from two threads.
+    compiled: whether the steps are kernels compiled for the CPU or plain torch; by default where that is possible.
+    Raises ValueError when it is asked for and not possible.
     """
 
-    def __init__(self, model: LatentModel, settings: MapSettings, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        model: LatentModel,
+        settings: MapSettings,
+        device: torch.device | str = "cpu",
+        compiled: bool | None = None,
+    ) -> None:
         self.model = model.to(device)
         self.settings = settings
         self.device = torch.device(device)
         channels = n_channels(model.architecture.latent_channels)
         self.grid = BlockGrid(channels, settings.voxel_size_m, device, torch.float16, settings.max_bytes)
+        self.compiled = _can_compile(self.device) if compiled is None else compiled
+        self._steps = _steps(self.device, self.compiled)(self.grid, model.fusion, settings)
         self._changed = torch.zeros(0, dtype=torch.bool, device=self.device)
         self._surface = SurfaceMap(self.grid, self.model.translator)
+
+    def warm_up(self) -> None:
+        """Compiles the kernels, or reads them from their cache, so that the first frame does not have to wait."""
+        camera = PinholeCamera(64, 48, 60.0, 60.0, 31.5, 23.5)
+        middle_m = (self.settings.min_depth_m + self.settings.max_depth_m) / 2
+        wall_m = np.full((camera.height, camera.width), middle_m, np.float32)
+        Mapper(self.model, self.settings, self.device, self.compiled).integrate(wall_m, np.eye(4), camera)
 
     @torch.no_grad()
     def integrate(
@@ -55,14 +71,13 @@ class Mapper:
         stays as it was.
         """
         pose, depth = self._check(depth_m, T_world_camera, camera)
-        rays = make_rays(depth, camera, self.settings)
-        refused = self.grid.allocate(band_blocks(rays, pose, self.grid.voxel_size_m))
-        samples = extract(self.grid, rays, pose)
-        ray_updates = self.model.fusion(rays, samples)
-        updates = look_up_updates(self.grid, visible_blocks(self.grid, rays, pose), rays, ray_updates, pose)
-        integrate(self.grid, updates, self.settings.max_weight)
-        self._mark_changed(updates.rows, updates.free_rows)
-        return FrameResult(int(rays.valid.sum()), len(updates.rows), refused)
+        rays = self._steps.make_rays(depth, camera)
+        refused = self._steps.allocate(rays, pose)
+        inputs = self._steps.extract(rays, pose)
+        updates = self._steps.fuse(inputs)
+        touched = self._steps.integrate(rays, updates, pose)
+        self._mark_changed(touched.blocks)
+        return FrameResult(int(rays.valid.sum()), touched.voxels, refused)
 
     def mesh(self) -> Mesh:
         """The surface of the whole map; translates what changed since the last call of `mesh` or `query`."""
@@ -91,11 +106,10 @@ class Mapper:
         self._surface.mark_changed(self.take_changed())
         return self._surface
 
-    def _mark_changed(self, *voxel_rows: torch.Tensor) -> None:
+    def _mark_changed(self, blocks: torch.Tensor) -> None:
         grown = torch.zeros(self.grid.n_blocks, dtype=torch.bool, device=self.device)
         grown[: len(self._changed)] = self._changed
-        for rows in voxel_rows:
-            grown[torch.div(rows, BLOCK_VOXELS, rounding_mode="floor")] = True
+        grown[blocks] = True
         self._changed = grown
 
     def _check(
@@ -107,3 +121,17 @@ class Mapper:
             raise ValueError("the pose must be a finite 4x4 matrix")
         pose = torch.as_tensor(np.asarray(T_world_camera), dtype=torch.float32, device=self.device)
         return pose, torch.as_tensor(np.ascontiguousarray(depth_m, np.float32), device=self.device)
+
+
+def _can_compile(device: torch.device) -> bool:
+    return device.type == "cpu" and importlib.util.find_spec("numba") is not None
+
+
+def _steps(device: torch.device, compiled: bool) -> type[FusionSteps]:
+    if not compiled:
+        return FusionSteps
+    if not _can_compile(device):
+        raise ValueError(f"compiled kernels need numba and run on the CPU, not on {device}")
+    from neuralfusion_ros.mapping.compiled.fusion_steps import CompiledSteps  # importing numba takes a while
+
+    return CompiledSteps

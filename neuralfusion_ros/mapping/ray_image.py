@@ -22,8 +22,8 @@ WINDOW = 5  # rays on a side of the window of the plane fit
 RING_DILATION = 4
 CLIP_VOXELS = 4.0
 RAY_FEATURES = 10 + 8 + 8
-_MIN_VALID_SHARE = 0.2
-_PLANE_RIDGE = 0.5  # pulls the slope of a plane that rests on few pixels towards zero
+MIN_VALID_SHARE = 0.2
+PLANE_RIDGE = 0.5  # pulls the slope of a plane that rests on few pixels towards zero
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,7 @@ class RayImage:
 
 def make_rays(depth_m: torch.Tensor, camera: PinholeCamera, settings: MapSettings) -> RayImage:
     """Pools a (H, W) depth image in metres (0, NaN or infinity: nothing measured) into a RayImage."""
-    usable = (depth_m >= settings.min_depth_m) & (depth_m <= settings.max_depth_m)  # false for NaN
-    depth_m = torch.where(usable, depth_m, 0.0)
+    depth_m = usable_depth(depth_m, settings)
     factor = pooling_factor(depth_m, camera, settings.voxel_size_m)
     pooled_camera = camera.pooled(factor)
     depth, tile_features = _pool(depth_m, factor, pooled_camera, settings.voxel_size_m)
@@ -59,6 +58,12 @@ def make_rays(depth_m: torch.Tensor, camera: PinholeCamera, settings: MapSetting
     features = torch.cat((_range_features(depth, pooled_camera, settings), tile_features, plane_features), dim=-1)
     features = torch.where((depth > 0)[..., None], features, 0.0)
     return RayImage(pooled_camera, depth, rays * depth[..., None], normals, features)
+
+
+def usable_depth(depth_m: torch.Tensor, settings: MapSettings) -> torch.Tensor:
+    """(H, W) depth in metres, 0 where it is not a number or out of range."""
+    usable = (depth_m >= settings.min_depth_m) & (depth_m <= settings.max_depth_m)  # false for NaN
+    return torch.where(usable, depth_m, 0.0)
 
 
 def pooling_factor(depth_m: torch.Tensor, camera: PinholeCamera, voxel_size_m: float) -> int:
@@ -85,7 +90,7 @@ def _pool(
     n_inlier = inlier.sum(dim=-1).clamp(min=1)
     mean_deviation = torch.where(inlier, deviation, 0.0).sum(dim=-1) / n_inlier
     spread = (torch.where(inlier, deviation - mean_deviation[..., None], 0.0).square().sum(-1) / n_inlier).sqrt()
-    enough = n_valid >= max(1.0, _MIN_VALID_SHARE * factor * factor)
+    enough = n_valid >= max(1.0, MIN_VALID_SHARE * factor * factor)
     depth = torch.where(enough, median.squeeze(-1) + mean_deviation, 0.0)
     nearest = tiles.gather(-1, first.clamp(max=factor * factor - 1)[..., None]).squeeze(-1)
     features = (
@@ -125,7 +130,7 @@ def _tangent_planes(
     s, su, sv, suu, suv, svv = (weight @ torch.stack((torch.ones_like(du), du, dv, du * du, du * dv, dv * dv), 1)).T
     r, ru, rv = (ratio @ torch.stack((torch.ones_like(du), du, dv), 1)).T
     s = s.clamp(min=1)
-    cuu, cvv = suu - su * su / s + _PLANE_RIDGE, svv - sv * sv / s + _PLANE_RIDGE
+    cuu, cvv = suu - su * su / s + PLANE_RIDGE, svv - sv * sv / s + PLANE_RIDGE
     cuv, cru, crv = suv - su * sv / s, ru - r * su / s, rv - r * sv / s
     det = cuu * cvv - cuv * cuv
     slope_u, slope_v = (cru * cvv - crv * cuv) / det, (crv * cuu - cru * cuv) / det

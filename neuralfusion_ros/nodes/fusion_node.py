@@ -56,7 +56,11 @@ class FusionNode(MappingNode):
         self._work = FusionWork(mapper, sender, self._poses, self._options, self._rejections)
         topics = (self.resolve_topic_name("depth/image"), self.resolve_topic_name("depth/camera_info"))
         self._report = FusionReport(self._work, self._rejections, *topics)
-        self.get_logger().info(f"model {self._model.name}, device {self._device}, {settings}")
+        kernels = "compiled kernels" if mapper.compiled else "torch"
+        self.get_logger().info(f"model {self._model.name}, device {self._device}, {kernels}, {settings}")
+        if self._device.type == "cpu" and not mapper.compiled:
+            self.get_logger().warning("numba is not installed: a frame takes three times as long")
+        mapper.warm_up()
 
     def go(self) -> None:
         self._report.begin()

@@ -14,6 +14,7 @@ import torch
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.extract import extract
+from neuralfusion_ros.mapping.fuse import network_inputs
 from neuralfusion_ros.mapping.integrate import (
     VoxelUpdates,
     band_blocks,
@@ -112,7 +113,7 @@ class _GrowingMap:
             pose = torch.from_numpy(frame.T_world_camera).float()
             rays = make_rays(torch.from_numpy(frame.depth_m), camera, self.settings)
             self.grid.allocate(band_blocks(rays, pose, self.grid.voxel_size_m))
-            ray_updates = self.model.fusion(rays, extract(self.grid, rays, pose))
+            ray_updates = self.model.fusion(network_inputs(rays, extract(self.grid, rays, pose)))
             updates = look_up_updates(self.grid, visible_blocks(self.grid, rays, pose), rays, ray_updates, pose)
             all_updates.append(updates)
             integrate(self.grid, _detached(updates), _UNCAPPED)

@@ -6,7 +6,13 @@ import torch
 
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.extract import SAMPLES, RaySamples
-from neuralfusion_ros.mapping.fuse import MAX_CONFIDENCE, MAX_CORRECTION_VOXELS, FusionNetwork, RayUpdates
+from neuralfusion_ros.mapping.fuse import (
+    MAX_CONFIDENCE,
+    MAX_CORRECTION_VOXELS,
+    FusionNetwork,
+    RayUpdates,
+    network_inputs,
+)
 from neuralfusion_ros.mapping.ray_image import RAY_FEATURES, RayImage
 from neuralfusion_ros.mapping.voxel_state import n_channels
 
@@ -33,7 +39,8 @@ def run(network: FusionNetwork, content: Content) -> RayUpdates:
     h, w = features.shape[:2]
     camera = PinholeCamera(w, h, 50.0, 50.0, w / 2, h / 2)
     rays = RayImage(camera, torch.ones(h, w), camera.rays(), -camera.rays(), features)
-    return network(rays, RaySamples(torch.zeros(h, w, SAMPLES, dtype=torch.int64), states, distance))
+    samples = RaySamples(torch.zeros(h, w, SAMPLES, dtype=torch.int64), states, distance)
+    return network(network_inputs(rays, samples))
 
 
 def perturbed(latent_channels: int = LATENT_CHANNELS, width: int = 16) -> FusionNetwork:

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Step 1, extract, compiled: from the map along every ray straight to the inputs of the fusion network.
+
+Does what extract in mapping/extract.py and network_inputs in mapping/fuse.py do. Most samples lie in the block of the
+sample before them, so that the hash table is asked once or twice per ray.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from neuralfusion_ros.mapping.block_grid import BlockGrid
+from neuralfusion_ros.mapping.compiled.half import to_float
+from neuralfusion_ros.mapping.compiled.jit import kernel
+from neuralfusion_ros.mapping.compiled.table import Table, find, pack, table_of
+from neuralfusion_ros.mapping.compiled.world_rays import Floats, WorldRays
+from neuralfusion_ros.mapping.extract import SAMPLES, TRUNCATION_VOXELS
+from neuralfusion_ros.mapping.ray_image import RAY_FEATURES, RayImage
+from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, FREE, MEAN, N_EVIDENCE, VARIANCE, WEIGHT
+
+# log1p of every half from 0 on, by its bits: weights and votes are stored in half precision.
+_LOG1P_THIRD: Floats = (
+    torch.from_numpy(np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)).log1p_().div_(3).numpy()
+)
+
+
+def network_inputs(grid: BlockGrid, rays: RayImage, world: WorldRays) -> torch.Tensor:
+    """(h, w, RAY_FEATURES + S * (7 + L)): of every ray its own features and those of its samples."""
+    latents = tuple(range(grid.channels - N_EVIDENCE))
+    inputs = np.zeros((len(world.depth_m), RAY_FEATURES + SAMPLES * (1 + EVIDENCE_FEATURES + len(latents))), np.float32)
+    halves = grid.values.numpy().view(np.uint16)
+    _network_inputs(
+        halves, table_of(grid.index), world, rays.features.flatten(end_dim=1).numpy(), _LOG1P_THIRD, latents, inputs
+    )
+    return torch.from_numpy(inputs).reshape(*rays.depth_m.shape, -1)
+
+
+@kernel
+def _network_inputs(
+    values: npt.NDArray[np.uint16],
+    table: Table,
+    rays: WorldRays,
+    ray_features: Floats,
+    log1p_third: Floats,
+    latents: tuple[int, ...],
+    inputs: Floats,
+) -> None:
+    """values: (n_blocks, 512, C) halves. inputs: zeros, written for rays with a measurement.
+
+    latents: channels of the latent vector, a tuple because its length is then known to the compiler.
+    """
+    for ray in range(len(rays.depth_m)):
+        if not rays.depth_m[ray] > 0:
+            continue
+        for feature in range(RAY_FEATURES):
+            inputs[ray, feature] = ray_features[ray, feature]
+        block_x, block_y, block_z, block = 0, 0, 0, -2  # none looked up yet
+        for sample in range(SAMPLES):
+            step = np.float32(sample - TRUNCATION_VOXELS)
+            x = int(np.floor(rays.points[ray, 0] + rays.directions[ray, 0] * step))
+            y = int(np.floor(rays.points[ray, 1] + rays.directions[ray, 1] * step))
+            z = int(np.floor(rays.points[ray, 2] + rays.directions[ray, 2] * step))
+            if block == -2 or x >> 3 != block_x or y >> 3 != block_y or z >> 3 != block_z:
+                block_x, block_y, block_z = x >> 3, y >> 3, z >> 3
+                block = find(table, pack(block_x, block_y, block_z))
+            if block < 0:
+                continue
+            distance = (
+                (np.float32(x) + np.float32(0.5) - rays.points[ray, 0]) * rays.normals[ray, 0]
+                + (np.float32(y) + np.float32(0.5) - rays.points[ray, 1]) * rays.normals[ray, 1]
+                + (np.float32(z) + np.float32(0.5) - rays.points[ray, 2]) * rays.normals[ray, 2]
+            ) / np.float32(TRUNCATION_VOXELS)
+            voxel = ((x & 7) << 6) | ((y & 7) << 3) | (z & 7)
+            first = RAY_FEATURES + sample * (1 + EVIDENCE_FEATURES + len(latents))
+            _voxel_features(values[block, voxel], distance, log1p_third, latents, inputs[ray, first:])
+
+
+@kernel
+def _voxel_features(
+    state: npt.NDArray[np.uint16],
+    distance: np.float32,
+    log1p_third: Floats,
+    latents: tuple[int, ...],
+    features: Floats,
+) -> None:
+    """Features of one sample, as network_inputs of the reference orders them."""
+    weight, mean, free = to_float(state[WEIGHT]), to_float(state[MEAN]), to_float(state[FREE])
+    free_share = free / max(weight + free, np.float32(1e-2))
+    variance = max(to_float(state[VARIANCE]), np.float32(0))
+    features[0] = min(max(mean - distance, np.float32(-1)), np.float32(1)) if weight > 0 else np.float32(0)
+    features[1] = log1p_third[state[WEIGHT]]
+    features[2] = mean
+    features[3] = mean * (np.float32(1) - free_share) + free_share
+    features[4] = log1p_third[state[FREE]]
+    features[5] = np.sqrt(variance + np.float32(1e-6)) - np.float32(1e-3)
+    features[6] = free_share
+    for latent in range(len(latents)):
+        features[1 + EVIDENCE_FEATURES + latent] = to_float(state[N_EVIDENCE + latent])

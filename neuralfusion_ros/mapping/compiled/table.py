@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hash table of the blocks, as kernels read it. The functions are those of mapping/block_index.py for one key."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralfusion_ros.mapping.block_index import EMPTY, GOLDEN, KEY_BITS, KEY_LIMIT, OUT_OF_RANGE, BlockIndex
+from neuralfusion_ros.mapping.compiled.jit import kernel
+
+
+class Table(NamedTuple):
+    """slot_key, slot_row: (slots,) packed keys and rows of the pool."""
+
+    slot_key: npt.NDArray[np.int64]
+    slot_row: npt.NDArray[np.int64]
+
+
+def table_of(index: BlockIndex) -> Table:
+    """A view of the table; valid until the index grows."""
+    return Table(index.slot_key.numpy(), index.slot_row.numpy())
+
+
+@kernel
+def pack(x: int, y: int, z: int) -> int:
+    """pack_coordinates for one block."""
+    x, y, z = x + KEY_LIMIT, y + KEY_LIMIT, z + KEY_LIMIT
+    if (x | y | z) >> KEY_BITS != 0:
+        return OUT_OF_RANGE
+    return (x << 2 * KEY_BITS) | (y << KEY_BITS) | z
+
+
+@kernel
+def find(table: Table, packed: int) -> int:
+    """Row of the block, -1 where there is none."""
+    slot = _home(packed, len(table.slot_key))
+    while table.slot_key[slot] != packed:
+        if table.slot_key[slot] == EMPTY:
+            return -1
+        slot = (slot + 1) & (len(table.slot_key) - 1)
+    return table.slot_row[slot]
+
+
+@kernel
+def _home(packed: int, slots: int) -> int:
+    mixed = (packed ^ (packed >> 32)) * GOLDEN
+    return (mixed ^ (mixed >> 32)) & (slots - 1)
