@@ -12,25 +12,10 @@ from pathlib import Path
 
 import torch
 
-from neuralfusion_ros.mapping.block_grid import BlockGrid
-from neuralfusion_ros.mapping.extract import extract
-from neuralfusion_ros.mapping.fuse import network_inputs
-from neuralfusion_ros.mapping.integrate import (
-    VoxelUpdates,
-    band_blocks,
-    integrate,
-    look_up_updates,
-    visible_blocks,
-)
 from neuralfusion_ros.mapping.model import Architecture, LatentModel, save_model
-from neuralfusion_ros.mapping.ray_image import make_rays
-from neuralfusion_ros.mapping.settings import MapSettings
-from neuralfusion_ros.mapping.voxel_state import n_channels
-from neuralfusion_ros.training.additive import DifferentiableMap
+from neuralfusion_ros.training.growing_map import GrowingMap
 from neuralfusion_ros.training.losses import map_loss, sample_queries
-from neuralfusion_ros.training.sequences import NoisyFrame, NoisyStream, StreamSource
-
-_UNCAPPED = 1e9
+from neuralfusion_ros.training.sequences import StreamSource
 
 
 @dataclass(frozen=True)
@@ -62,7 +47,7 @@ class Trainer:
         self.step = 0
         self._source = StreamSource(settings.seed)
         self._generator = torch.Generator().manual_seed(settings.seed)
-        self._maps: list[_GrowingMap | None] = [None] * settings.streams
+        self._maps: list[GrowingMap | None] = [None] * settings.streams
         rates = ((self.model.fusion, settings.fusion_rate), (self.model.translator, settings.translator_rate))
         groups = [{"params": list(network.parameters()), "lr": rate, "peak": rate} for network, rate in rates]
         self._optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
@@ -72,7 +57,7 @@ class Trainer:
         slot = self.step % self.settings.streams
         growing = self._maps[slot]
         if growing is None or growing.stream.exhausted:
-            growing = self._maps[slot] = _GrowingMap(self._source.stream(), self.model)
+            growing = self._maps[slot] = GrowingMap(self._source.stream(), self.model)
         latent = growing.integrate(growing.stream.take(self.settings.frames_per_step))
         queries = sample_queries(growing.grid, growing.stream, self.settings.queries, self._generator)
         self.step += 1
@@ -94,34 +79,6 @@ class Trainer:
         for group in self._optimiser.param_groups:
             torch.nn.utils.clip_grad_norm_(group["params"], s.clip_norm)
         self._optimiser.step()
-
-
-class _GrowingMap:
-    """A latent map in full precision, fed by one stream."""
-
-    def __init__(self, stream: NoisyStream, model: LatentModel) -> None:
-        self.stream, self.model = stream, model
-        self.settings = MapSettings(voxel_size_m=stream.voxel_size_m)
-        channels = n_channels(model.architecture.latent_channels)
-        self.grid = BlockGrid(channels, stream.voxel_size_m, dtype=torch.float32, max_bytes=4 << 30)
-
-    def integrate(self, frames: list[NoisyFrame]) -> DifferentiableMap:
-        """Adds the frames to the map. The result carries the gradient to the networks."""
-        camera = self.stream.sequence.camera
-        all_updates = []
-        for frame in frames:
-            pose = torch.from_numpy(frame.T_world_camera).float()
-            rays = make_rays(torch.from_numpy(frame.depth_m), camera, self.settings)
-            self.grid.allocate(band_blocks(rays, pose, self.grid.voxel_size_m))
-            ray_updates = self.model.fusion(network_inputs(rays, extract(self.grid, rays, pose)))
-            updates = look_up_updates(self.grid, visible_blocks(self.grid, rays, pose), rays, ray_updates, pose)
-            all_updates.append(updates)
-            integrate(self.grid, _detached(updates), _UNCAPPED)
-        return DifferentiableMap(self.grid.values.reshape(-1, self.grid.channels), all_updates)
-
-
-def _detached(updates: VoxelUpdates) -> VoxelUpdates:
-    return VoxelUpdates(*(getattr(updates, name).detach() for name in VoxelUpdates.__dataclass_fields__))
 
 
 def train(settings: TrainingSettings, output: Path, on_step: Callable[[int, float], None] | None = None) -> LatentModel:

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A map that grows in training as it does on a robot, and keeps the gradient of its last frames."""
+
+from __future__ import annotations
+
+import torch
+
+from neuralfusion_ros.mapping.block_grid import BlockGrid
+from neuralfusion_ros.mapping.extract import extract
+from neuralfusion_ros.mapping.fuse import network_inputs
+from neuralfusion_ros.mapping.integrate import VoxelUpdates, band_blocks, integrate, look_up_updates, visible_blocks
+from neuralfusion_ros.mapping.model import LatentModel
+from neuralfusion_ros.mapping.ray_image import make_rays
+from neuralfusion_ros.mapping.settings import MapSettings
+from neuralfusion_ros.mapping.voxel_state import n_channels
+from neuralfusion_ros.training.additive import DifferentiableMap
+from neuralfusion_ros.training.sequences import NoisyFrame, NoisyStream
+
+_UNCAPPED = 1e9
+
+
+class GrowingMap:
+    """A latent map in full precision, fed by one stream."""
+
+    def __init__(self, stream: NoisyStream, model: LatentModel) -> None:
+        self.stream, self.model = stream, model
+        self.settings = MapSettings(voxel_size_m=stream.voxel_size_m)
+        channels = n_channels(model.architecture.latent_channels)
+        self.grid = BlockGrid(channels, stream.voxel_size_m, dtype=torch.float32, max_bytes=4 << 30)
+
+    def integrate(self, frames: list[NoisyFrame]) -> DifferentiableMap:
+        """Adds the frames to the map. The result carries the gradient to the networks."""
+        camera = self.stream.sequence.camera
+        all_updates = []
+        for frame in frames:
+            pose = torch.from_numpy(frame.T_world_camera).float()
+            rays = make_rays(torch.from_numpy(frame.depth_m), camera, self.settings)
+            self.grid.allocate(band_blocks(rays, pose, self.grid.voxel_size_m))
+            ray_updates = self.model.fusion(network_inputs(rays, extract(self.grid, rays, pose)))
+            updates = look_up_updates(self.grid, visible_blocks(self.grid, rays, pose), rays, ray_updates, pose)
+            all_updates.append(updates)
+            integrate(self.grid, _detached(updates), _UNCAPPED)
+        return DifferentiableMap(self.grid.values.reshape(-1, self.grid.channels), all_updates)
+
+
+def _detached(updates: VoxelUpdates) -> VoxelUpdates:
+    return VoxelUpdates(*(getattr(updates, name).detach() for name in VoxelUpdates.__dataclass_fields__))
