@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +11,12 @@ import torch
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.camera import PinholeCamera
-from neuralfusion_ros.mapping.fusion_steps import FusionSteps
+from neuralfusion_ros.mapping.fusion_steps import can_compile, fusion_steps
 from neuralfusion_ros.mapping.meshing import Mesh
 from neuralfusion_ros.mapping.model import LatentModel
+from neuralfusion_ros.mapping.query import QueryResult, query
 from neuralfusion_ros.mapping.settings import MapSettings
-from neuralfusion_ros.mapping.surface_map import QueryResult, SurfaceMap
+from neuralfusion_ros.mapping.surface_map import SurfaceMap
 from neuralfusion_ros.mapping.voxel_state import n_channels
 
 
@@ -49,8 +49,8 @@ class Mapper:
         self.device = torch.device(device)
         channels = n_channels(model.architecture.latent_channels)
         self.grid = BlockGrid(channels, settings.voxel_size_m, device, torch.float16, settings.max_bytes)
-        self.compiled = _can_compile(self.device) if compiled is None else compiled
-        self._steps = _steps(self.device, self.compiled)(self.grid, model.fusion, settings)
+        self.compiled = can_compile(self.device) if compiled is None else compiled
+        self._steps = fusion_steps(self.compiled, self.grid, model.fusion, settings)
         self._changed = torch.zeros(0, dtype=torch.bool, device=self.device)
         self._surface = SurfaceMap(self.grid, self.model.translator)
 
@@ -80,17 +80,18 @@ class Mapper:
         return FrameResult(int(rays.valid.sum()), touched.voxels, refused)
 
     def mesh(self) -> Mesh:
-        """The surface of the whole map; translates what changed since the last call of `mesh` or `query`."""
-        return self._up_to_date_surface().mesh()
+        """The surface of the whole map; translates what changed since the last call."""
+        self._surface.mark_changed(self.take_changed())
+        return self._surface.mesh()
 
     def query(self, points: npt.NDArray[np.float64]) -> QueryResult:
         """Signed distance, occupancy, and free, occupied or unknown at (N, 3) world points."""
-        return self._up_to_date_surface().query(points)
+        return query(self.grid, self.model.translator, points)
 
     def take_changed(self) -> torch.Tensor:
         """(N, 3) int32 coordinates of the blocks that changed since the last call.
 
-        `mesh` and `query` take them too: use either these two or, to translate elsewhere, this one.
+        `mesh` takes them too: use either that or, to translate elsewhere, this one.
         """
         changed = self.grid.keys[: len(self._changed)][self._changed]
         self._changed.zero_()
@@ -101,10 +102,6 @@ class Mapper:
         self.grid.clear()
         self._changed = self._changed[:0]
         self._surface.clear()
-
-    def _up_to_date_surface(self) -> SurfaceMap:
-        self._surface.mark_changed(self.take_changed())
-        return self._surface
 
     def _mark_changed(self, blocks: torch.Tensor) -> None:
         grown = torch.zeros(self.grid.n_blocks, dtype=torch.bool, device=self.device)
@@ -121,17 +118,3 @@ class Mapper:
             raise ValueError("the pose must be a finite 4x4 matrix")
         pose = torch.as_tensor(np.asarray(T_world_camera), dtype=torch.float32, device=self.device)
         return pose, torch.as_tensor(np.ascontiguousarray(depth_m, np.float32), device=self.device)
-
-
-def _can_compile(device: torch.device) -> bool:
-    return device.type == "cpu" and importlib.util.find_spec("numba") is not None
-
-
-def _steps(device: torch.device, compiled: bool) -> type[FusionSteps]:
-    if not compiled:
-        return FusionSteps
-    if not _can_compile(device):
-        raise ValueError(f"compiled kernels need numba and run on the CPU, not on {device}")
-    from neuralfusion_ros.mapping.compiled.fusion_steps import CompiledSteps  # importing numba takes a while
-
-    return CompiledSteps

@@ -63,7 +63,8 @@ class Trainer:
         self.step += 1
         if len(queries.target) == 0:  # the sensor has seen nothing yet
             return 0.0
-        tsdf, occupancy_logit = self.model.translator(latent.states(queries.near), latent.states(queries.far))
+        near, far = latent.states(queries.near), latent.states(queries.far)
+        tsdf, occupancy_logit = self.model.translator(near, far, queries.offset)
         loss = map_loss(tsdf, occupancy_logit, queries.target)
         self._optimise(loss)
         return float(loss.detach())
