@@ -11,10 +11,13 @@ import torch
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.camera import PinholeCamera
+from neuralfusion_ros.mapping.eviction import SPARE_SHARE, blocks_beyond, longest_unseen
 from neuralfusion_ros.mapping.fusion_steps import can_compile, fusion_steps
+from neuralfusion_ros.mapping.integrate import visible_blocks
 from neuralfusion_ros.mapping.meshing import Mesh
 from neuralfusion_ros.mapping.model import LatentModel
 from neuralfusion_ros.mapping.query import QueryResult, query
+from neuralfusion_ros.mapping.ray_image import RayImage
 from neuralfusion_ros.mapping.settings import MapSettings
 from neuralfusion_ros.mapping.surface_map import SurfaceMap
 from neuralfusion_ros.mapping.voxel_state import n_channels
@@ -51,7 +54,8 @@ class Mapper:
         self.grid = BlockGrid(channels, settings.voxel_size_m, device, torch.float16, settings.max_bytes)
         self.compiled = can_compile(self.device) if compiled is None else compiled
         self._steps = fusion_steps(self.compiled, self.grid, model.fusion, settings)
-        self._changed = torch.zeros(0, dtype=torch.bool, device=self.device)
+        self._frame = self._taken = 0  # blocks carry the number of the frame that last changed them
+        self._removed = torch.zeros((0, 3), dtype=torch.int32, device=self.device)
         self._surface = SurfaceMap(self.grid, self.model.translator)
 
     def warm_up(self) -> None:
@@ -71,16 +75,18 @@ class Mapper:
         stays as it was.
         """
         pose, depth = self._check(depth_m, T_world_camera, camera)
+        self._frame += 1
         rays = self._steps.make_rays(depth, camera)
-        refused = self._steps.allocate(rays, pose)
+        refused = self._make_room(rays, pose)
         inputs = self._steps.extract(rays, pose)
         updates = self._steps.fuse(inputs)
         touched = self._steps.integrate(rays, updates, pose)
-        self._mark_changed(touched.blocks)
+        self.grid.stamps[touched.blocks] = self._frame
         return FrameResult(int(rays.valid.sum()), touched.voxels, refused)
 
     def mesh(self) -> Mesh:
         """The surface of the whole map; translates what changed since the last call."""
+        self._surface.remove(self.take_removed())
         self._surface.mark_changed(self.take_changed())
         return self._surface.mesh()
 
@@ -89,25 +95,48 @@ class Mapper:
         return query(self.grid, self.model.translator, points)
 
     def take_changed(self) -> torch.Tensor:
-        """(N, 3) int32 coordinates of the blocks that changed since the last call.
+        """(N, 3) int32 coordinates of the blocks that are new or changed since the last call.
 
-        `mesh` takes them too: use either that or, to translate elsewhere, this one.
+        `mesh` takes them too: use either that or, to translate elsewhere, this and take_removed.
         """
-        changed = self.grid.keys[: len(self._changed)][self._changed]
-        self._changed.zero_()
+        changed = self.grid.keys[self.grid.stamps > self._taken]
+        self._taken = self._frame
         return changed
+
+    def take_removed(self) -> torch.Tensor:
+        """(N, 3) int32 coordinates of the blocks that left the map since the last call and are not back."""
+        removed, self._removed = self._removed, self._removed[:0]
+        return removed[self.grid.find(removed) < 0]
 
     def reset(self) -> None:
         """Forgets the map."""
         self.grid.clear()
-        self._changed = self._changed[:0]
+        self._frame = self._taken = 0
+        self._removed = self._removed[:0]
         self._surface.clear()
 
-    def _mark_changed(self, blocks: torch.Tensor) -> None:
-        grown = torch.zeros(self.grid.n_blocks, dtype=torch.bool, device=self.device)
-        grown[: len(self._changed)] = self._changed
-        grown[blocks] = True
-        self._changed = grown
+    def _make_room(self, rays: RayImage, pose: torch.Tensor) -> int:
+        """Drops what is far away, then allocates what the frame needs; returns how many blocks were refused."""
+        if self.settings.radius_m > 0:
+            beyond = blocks_beyond(self.grid, pose[:3, 3], self.settings.radius_m)
+            if len(beyond) >= SPARE_SHARE * self.grid.n_blocks:  # removing costs time for all blocks: many at once
+                self._remove(beyond)
+        refused = self._allocate(rays, pose)
+        if refused and self.settings.evict:
+            self._remove(longest_unseen(self.grid, visible_blocks(self.grid, rays, pose), refused))
+            refused = self._allocate(rays, pose)
+        return refused
+
+    def _allocate(self, rays: RayImage, pose: torch.Tensor) -> int:
+        first_new = self.grid.n_blocks
+        refused = self._steps.allocate(rays, pose)
+        self.grid.stamps[first_new:] = self._frame
+        return refused
+
+    def _remove(self, rows: torch.Tensor) -> None:
+        if len(rows):
+            self._removed = torch.cat((self._removed, self.grid.keys[rows]))
+            self.grid.remove(rows)
 
     def _check(
         self, depth_m: npt.NDArray[np.float32], T_world_camera: npt.NDArray[np.float64], camera: PinholeCamera

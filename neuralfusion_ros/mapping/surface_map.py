@@ -70,6 +70,17 @@ class SurfaceMap:
         packed = torch.cat((self._pending, pack_keys(around))).unique()
         self._pending = packed[self.latent.find(unpack_keys(packed)) >= 0]
 
+    def remove(self, keys: torch.Tensor) -> None:
+        """(N, 3) blocks that left the latent map: their surface goes, and their neighbours are translated again."""
+        if len(keys) == 0:
+            return
+        fine_keys = _parts(keys, self._subdivision).reshape(-1, 3)
+        rows = self.grid.find(fine_keys)
+        self.grid.remove(rows[rows >= 0])
+        self._mark_chunks(fine_keys)
+        self._pending = self._pending[~torch.isin(self._pending, pack_keys(keys))]
+        self.mark_changed(keys)
+
     def translate(self, max_blocks: int | None = None) -> int:
         """Translates waiting blocks, at most `max_blocks`. Returns how many."""
         now, self._pending = self._pending[:max_blocks], self._pending[len(self._pending[:max_blocks]) :]
@@ -154,6 +165,10 @@ def _subdivided(keys: torch.Tensor, values: torch.Tensor, n: int) -> tuple[torch
     s, channels = BLOCK_SIZE, values.shape[-1]
     fine = values.reshape(-1, s, s, s, n, n, n, channels).permute(0, 1, 4, 2, 5, 3, 6, 7)
     fine = fine.reshape(-1, n, s, n, s, n, s, channels).permute(0, 1, 3, 5, 2, 4, 6, 7)
+    return _parts(keys, n).reshape(-1, 3), fine.reshape(-1, BLOCK_VOXELS, channels)
+
+
+def _parts(keys: torch.Tensor, n: int) -> torch.Tensor:
+    """(B, 3) blocks to the (B, n^3, 3) blocks of a grid n times as fine that cover them."""
     axis = torch.arange(n, device=keys.device)
-    fine_keys = keys[:, None] * n + torch.cartesian_prod(axis, axis, axis)
-    return fine_keys.reshape(-1, 3), fine.reshape(-1, BLOCK_VOXELS, channels)
+    return keys[:, None] * n + torch.cartesian_prod(axis, axis, axis).reshape(-1, 3)

@@ -199,7 +199,7 @@ class FusionWork:
         if not self._publishing.enabled:
             return None
         if self._map_changed and self._publishing.take():
-            self.sender.add(self._mapper.grid, self._mapper.take_changed())
+            self.sender.add(self._mapper.take_changed(), self._mapper.take_removed())
             self._map_changed = False
         if not (self.sender.has_work and self.sender.has_receivers()):
             return self._publishing.wait_s() if self._map_changed else None

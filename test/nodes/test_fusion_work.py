@@ -42,6 +42,9 @@ class FakeMapper:
     def take_changed(self):
         return self.grid.keys
 
+    def take_removed(self):
+        return self.grid.keys[:0]
+
     def reset(self):
         self.grid.clear()
 

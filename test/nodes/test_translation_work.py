@@ -40,7 +40,7 @@ class Room:
         for number in numbers:
             frame = self.frame_of(number)
             self.mapper.integrate(frame.depth_m, frame.T_world_camera, self.camera)
-            self.sender.add(self.mapper.grid, self.mapper.take_changed())
+            self.sender.add(self.mapper.take_changed(), self.mapper.take_removed())
         return self.sent()
 
     def reset(self):
@@ -145,7 +145,7 @@ def test_a_small_change_sends_few_chunks(make, room, wait_until):
     wait_until(lambda: settled(the, room.sender.sequence - 1))
     chunks = {marker.id for message in the.mesh.messages for marker in read_marker_array(message)}
     del the.mesh.messages[:]
-    room.sender.add(room.mapper.grid, room.mapper.grid.keys[:1])
+    room.sender.add(room.mapper.grid.keys[:1], room.mapper.grid.keys[:0])
     hand_in(the, room.sent())
     wait_until(lambda: settled(the, room.sender.sequence - 1) and the.mesh.messages)
     changed = {marker.id for message in the.mesh.messages for marker in read_marker_array(message)}
