@@ -64,7 +64,7 @@ def test_ties_go_to_the_even_half_and_their_neighbours_to_the_nearest():
     """Between every two neighbours: the middle, and the single precision numbers beside it. With subnormals."""
     positive = np.arange(0x7BFF, dtype=np.uint16)
     low, high = positive.view(np.float16).astype(np.float32), (positive + 1).view(np.float16).astype(np.float32)
-    middle = (low + high) / 2
+    middle: Floats = (low + high) * np.float32(0.5)
     np.testing.assert_array_equal(encoded(middle), positive + positive % 2)
     np.testing.assert_array_equal(encoded(np.nextafter(middle, np.float32(-np.inf))), positive)
     np.testing.assert_array_equal(encoded(np.nextafter(middle, np.float32(np.inf))), positive + 1)
