@@ -11,12 +11,12 @@ from scipy.spatial.transform import Rotation
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.compiled.fusion_steps import CompiledSteps
-from neuralfusion_ros.mapping.fusion_steps import FusionSteps
-from neuralfusion_ros.mapping.mapper import Mapper, _steps
+from neuralfusion_ros.mapping.fusion_steps import FusionSteps, fusion_steps
+from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.mapping.model import Architecture, LatentModel
 from neuralfusion_ros.mapping.poses import pose_matrix
 from neuralfusion_ros.mapping.settings import MapSettings
-from neuralfusion_ros.mapping.voxel_state import FREE, WEIGHT
+from neuralfusion_ros.mapping.voxel_state import FREE, WEIGHT, n_channels
 
 VOXEL_M = 0.025
 SETTINGS = MapSettings(voxel_size_m=VOXEL_M)
@@ -140,8 +140,9 @@ def test_warming_up_leaves_the_map_as_it_is(model, compiled):
 def test_on_a_cpu_the_steps_are_compiled_unless_told_otherwise(model):
     assert Mapper(model, SETTINGS).compiled
     assert not Mapper(model, SETTINGS, compiled=False).compiled
-    assert _steps(torch.device("cpu"), True) is CompiledSteps
-    assert _steps(torch.device("cpu"), False) is FusionSteps
+    grid = BlockGrid(n_channels(model.architecture.latent_channels), SETTINGS.voxel_size_m)
+    assert type(fusion_steps(True, grid, model.fusion, SETTINGS)) is CompiledSteps
+    assert type(fusion_steps(False, grid, model.fusion, SETTINGS)) is FusionSteps
 
 
 def test_elsewhere_the_steps_are_plain_torch(model):
@@ -149,8 +150,6 @@ def test_elsewhere_the_steps_are_plain_torch(model):
     assert not Mapper(model, SETTINGS, "meta").compiled
     with pytest.raises(ValueError, match="need numba and run on the CPU, not on meta"):
         Mapper(model, SETTINGS, "meta", compiled=True)
-    with pytest.raises(ValueError, match="not on cuda:0"):
-        _steps(torch.device("cuda:0"), True)
 
 
 def test_without_numba_the_steps_are_plain_torch(model, monkeypatch):
