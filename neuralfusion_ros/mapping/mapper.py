@@ -14,6 +14,7 @@ from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.eviction import SPARE_SHARE, blocks_beyond, longest_unseen
 from neuralfusion_ros.mapping.fusion_steps import can_compile, fusion_steps
 from neuralfusion_ros.mapping.integrate import visible_blocks
+from neuralfusion_ros.mapping.map_file import StoredMap
 from neuralfusion_ros.mapping.meshing import Mesh
 from neuralfusion_ros.mapping.model import LatentModel
 from neuralfusion_ros.mapping.query import QueryResult, query
@@ -114,6 +115,28 @@ class Mapper:
         self._frame = self._taken = 0
         self._removed = self._removed[:0]
         self._surface.clear()
+
+    def stored(self, frame_id: str) -> StoredMap:
+        """A copy of the map, as it can be written to a file."""
+        grid = self.grid
+        return StoredMap(grid.keys.clone(), grid.values.clone(), grid.voxel_size_m, self.model.sha256, frame_id)
+
+    def restore(self, stored: StoredMap) -> None:
+        """Replaces the map. Raises ValueError, before anything is changed, when it does not fit this mapper."""
+        if stored.model_sha256 != self.model.sha256:
+            raise ValueError(
+                f"the map was made with model {stored.model_sha256[:8]}..., not {self.model.sha256[:8]}..."
+            )
+        if stored.voxel_size_m != self.grid.voxel_size_m:
+            raise ValueError(f"the map has voxels of {stored.voxel_size_m} m, not {self.grid.voxel_size_m} m")
+        if stored.values.shape[2:] != (self.grid.channels,):
+            raise ValueError(f"the map has voxels of {stored.values.shape[2]} numbers, not {self.grid.channels}")
+        if len(stored.keys) > self.grid.max_blocks:
+            raise ValueError(f"the map has {len(stored.keys)} blocks, there is memory for {self.grid.max_blocks}")
+        self.reset()
+        self._frame = 1
+        self.grid.set_blocks(stored.keys.to(self.device), stored.values.to(self.device))
+        self.grid.stamps[:] = self._frame
 
     def _make_room(self, rays: RayImage, pose: torch.Tensor) -> int:
         """Drops what is far away, then allocates what the frame needs; returns how many blocks were refused."""
