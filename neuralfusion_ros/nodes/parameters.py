@@ -89,7 +89,33 @@ class FusionParameters(CommonParameters):
         0.001, "Metres per unit of a 16UC1 depth image.", unit="m", minimum=1e-6, maximum=1.0
     )
     pose_source: str = _parameter(
-        "pose", "Where poses come from: topic `pose`, topic `odom`, or tf2.", choices=("pose", "odom", "tf")
+        "pose",
+        "Where poses come from: topic `pose`, topic `odom`, or `/tf` and `/tf_static`.",
+        choices=("pose", "odom", "tf"),
+    )
+    camera_mounting: str = _parameter(
+        "",
+        "Where the camera sits on the body whose poses come on `pose` or `odom`: `x y z qx qy qz qw` of its optical "
+        "frame in the body's frame, or `tf` to look it up in the transforms (`odom` only). Empty: the poses are those "
+        "of the optical frame.",
+    )
+    time_offset_s: float = _parameter(
+        0.0,
+        "Added to the stamp of an image before its pose is looked up, for a known delay between the two.",
+        unit="s",
+        minimum=-10.0,
+        maximum=10.0,
+    )
+    max_pose_jump_m: float = _parameter(
+        0.0,
+        "Frames further away than this from the last one used are refused, until the pose comes back or `~/reset` or "
+        "`~/resume` is called. 0: off.",
+        unit="m",
+        minimum=0.0,
+        maximum=1000.0,
+    )
+    max_pose_jump_rad: float = _parameter(
+        0.0, "The same for the turn of the camera. 0: off.", unit="rad", minimum=0.0, maximum=3.15
     )
     input_qos: str = _parameter(
         "sensor_data",
