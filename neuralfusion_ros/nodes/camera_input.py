@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.poses import Matrix, NoPose
-from neuralfusion_ros.messages.camera_info import decode_camera
+from neuralfusion_ros.mapping.rectification import rectify
+from neuralfusion_ros.messages.camera_info import decode_camera, decode_distortion
 from neuralfusion_ros.messages.depth_image import decode_depth
 from neuralfusion_ros.messages.errors import BadMessage
 from neuralfusion_ros.messages.stamps import NS_PER_S, stamp_to_ns
@@ -54,7 +56,7 @@ class CameraInput:
     """name: empty for a single camera. image_topic, info_topic: where it sends. received, integrated: its images.
 
     newest_image_s, newest_s: when the newest one came and when one was last integrated, on the clock that never jumps.
-    wake: called when there may be something to take.
+    rectified: its images are, see messages/camera_info. wake: called when there may be something to take.
     """
 
     def __init__(
@@ -64,10 +66,11 @@ class CameraInput:
         parameters: FusionParameters,
         rejections: Rejections,
         wake: Callable[[], None],
+        rectified: bool = False,
     ) -> None:
         self.name, self._poses, self._rejections, self._wake = name, poses, rejections, wake
         self.image_topic, self.info_topic = topic_of(name, "depth/image"), topic_of(name, "depth/camera_info")
-        self._options = parameters
+        self._options, self._rectified = parameters, rectified
         self._offset_ns = round(parameters.time_offset_s * NS_PER_S)
         self._jump_gate = JumpGate(parameters.max_pose_jump_m, parameters.max_pose_jump_rad)
         self.queue: BoundedQueue[DepthFrame] = BoundedQueue(parameters.max_queue_length)
@@ -143,13 +146,15 @@ class CameraInput:
         return None, 0.0
 
     def _prepare(self, frame: DepthFrame) -> ReadyFrame:
-        return ReadyFrame(frame.stamp_ns, frame.depth_m, self._camera_of(frame), self._pose_of(frame))
-
-    def _camera_of(self, frame: DepthFrame) -> PinholeCamera:
-        if self._camera_info is None:
+        info = self._camera_info
+        if info is None:
             raise _NotYet("no_camera_info", "No camera info has come yet.")
         height, width = frame.depth_m.shape
-        return decode_camera(self._camera_info, (width, height))
+        camera = decode_camera(info, (width, height), self._rectified)
+        lens = None if self._rectified else decode_distortion(info)
+        T_world_camera = self._pose_of(frame)
+        depth_m = frame.depth_m if lens is None else rectify(frame.depth_m, camera, lens)
+        return ReadyFrame(frame.stamp_ns, depth_m, camera, T_world_camera)
 
     def _pose_of(self, frame: DepthFrame) -> Matrix:
         try:
@@ -182,6 +187,13 @@ class CameraInput:
     def _reject_dropped(self, frame: DepthFrame) -> None:
         with self._rejections.gate(self.name):
             raise frame.missing or BadMessage("queue_full", "Fusion is slower than the images; the oldest was dropped.")
+
+
+def is_rectified(choice: str, image_topic: str) -> bool:
+    """Whether the images of a topic are rectified. choice: `yes`, `no`, or `auto` for what the topic's name says."""
+    if choice != "auto":
+        return choice == "yes"
+    return not {"rect", "rectified"}.isdisjoint(re.split("[/_]", image_topic))
 
 
 def topic_of(camera: str, topic: str) -> str:

@@ -8,28 +8,27 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Empty
 
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.nodes.block_sender import BlockSender, model_hash
-from neuralfusion_ros.nodes.camera_input import CameraInput
+from neuralfusion_ros.nodes.camera_input import CameraInput, is_rectified, topic_of
 from neuralfusion_ros.nodes.diagnostics import Report
 from neuralfusion_ros.nodes.fusion_report import FusionReport
 from neuralfusion_ros.nodes.fusion_work import FusionWork
+from neuralfusion_ros.nodes.inputs import INPUT_QOS, Topic, subscribe
 from neuralfusion_ros.nodes.mapping_node import BLOCKS_DEPTH, MappingNode, load_model_for, reliable
 from neuralfusion_ros.nodes.parameters import FusionParameters, read_parameters
-from neuralfusion_ros.nodes.pose_inputs import PoseInputs, Topic
+from neuralfusion_ros.nodes.pose_inputs import PoseInputs
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.run_node import check_arguments, run_node
 from neuralfusion_ros.nodes.services import create_trigger, done
 from neuralfusion_ros.nodes.throttled_log import ThrottledLog
-
-_INPUT_QOS = {"sensor_data": qos_profile_sensor_data, "default": QoSProfile(depth=10), "reliable": reliable(50)}
 
 
 class FusionNode(MappingNode):
@@ -90,20 +89,24 @@ class FusionNode(MappingNode):
         def wake() -> None:
             self._work.wake()
 
-        options, qos = self._options, _INPUT_QOS[self._options.input_qos]
+        options, qos = self._options, INPUT_QOS[self._options.input_qos]
         mountings = {"": options.camera_mounting}
         self._poses = PoseInputs(options, mountings, qos, self._rejections, self._log, wake)
-        return [CameraInput(name, self._poses.sources[name], options, self._rejections, wake) for name in mountings]
+        return [self._make_camera(name, wake) for name in mountings]
+
+    def _make_camera(self, name: str, wake: Callable[[], None]) -> CameraInput:
+        topic = self.resolve_topic_name(topic_of(name, "depth/image"))
+        rectified = is_rectified(self._options.image_rectified, topic)
+        return CameraInput(name, self._poses.sources[name], self._options, self._rejections, wake, rectified)
 
     def _subscribe(self) -> None:
-        qos = _INPUT_QOS[self._options.input_qos]
+        qos = INPUT_QOS[self._options.input_qos]
         topics = [*self._poses.topics, Topic(Empty, "latent_blocks/resend", self._on_resend, reliable(10))]
         for camera in self._work.cameras:
             topics.append(Topic(Image, camera.image_topic, partial(self._on_image, camera), qos))
             topics.append(Topic(CameraInfo, camera.info_topic, camera.set_camera_info, qos))
         for topic in topics:
-            entity = self.create_subscription(topic.kind, topic.name, topic.callback, topic.qos, raw=topic.raw)
-            self.keep(entity, self.destroy_subscription)
+            self.keep(subscribe(self, topic, self._rejections), self.destroy_subscription)
 
     def _on_image(self, camera: CameraInput, image: Image) -> None:
         camera.newest_image_s = time.monotonic()

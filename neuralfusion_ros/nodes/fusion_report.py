@@ -41,13 +41,18 @@ class FusionReport:
             return ""
         topic = self._full_name(camera.image_topic)
         if camera.newest_image_s is None:
-            return f"no message on {topic} yet"
+            return self._silence(topic)
         if now_s - camera.newest_image_s > _PATIENCE_S:
             return f"no message on {topic} any more: the last came {now_s - camera.newest_image_s:.0f} s ago"
         if not camera.has_camera_info:
-            return f"no message on {self._full_name(camera.info_topic)} yet"
-        what, why = f"no frame of {camera.name}".removesuffix(" of "), self._rejections.last_of(camera.name)
+            return self._silence(self._full_name(camera.info_topic))
+        what = f"no frame of {camera.name}".removesuffix(" of ")
+        why = self._rejections.last_of(camera.name) or self._rejections.last
         return f"{what} could be used, {why}" if why else f"{what} is done yet"
+
+    def _silence(self, topic: str) -> str:
+        why = self._rejections.last_of(topic)
+        return f"no message on {topic} yet" + (f": {why}" if why else "")
 
     def values(self) -> dict[str, Any]:
         """What /diagnostics shows."""

@@ -117,9 +117,16 @@ class FusionParameters(CommonParameters):
     max_pose_jump_rad: float = _parameter(
         0.0, "The same for the turn of the camera. 0: off.", unit="rad", minimum=0.0, maximum=3.15
     )
+    image_rectified: str = _parameter(
+        "auto",
+        "Whether the images are rectified: then the camera info's P counts, else K, and D is undone. `auto`: if the "
+        "image topic has the word rect or rectified in its name.",
+        choices=("auto", "yes", "no"),
+    )
     input_qos: str = _parameter(
         "sensor_data",
-        "Quality of service of the image, camera info and pose subscriptions.",
+        "Quality of service of the image, camera info and pose subscriptions. Publishers that are best effort are "
+        "heard with `sensor_data` alone.",
         choices=("sensor_data", "default", "reliable"),
     )
     max_queue_length: int = _parameter(

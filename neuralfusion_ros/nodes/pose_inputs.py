@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
@@ -15,6 +13,7 @@ from rclpy.qos import QoSProfile
 from neuralfusion_ros.messages.poses import decode_odometry, decode_pose
 from neuralfusion_ros.messages.tf_type import NoTfType, tf_message_type
 from neuralfusion_ros.nodes.camera_input import topic_of
+from neuralfusion_ros.nodes.inputs import Topic
 from neuralfusion_ros.nodes.mounting import FROM_TF, read_mounting
 from neuralfusion_ros.nodes.parameters import FusionParameters, ParameterError
 from neuralfusion_ros.nodes.pose_source import (
@@ -28,17 +27,6 @@ from neuralfusion_ros.nodes.pose_source import (
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 from neuralfusion_ros.nodes.transform_listener import TF, TF_STATIC, TransformListener, tf_qos
-
-
-@dataclass(frozen=True)
-class Topic:
-    """Something to subscribe to. raw: the callback gets the bytes."""
-
-    kind: type[Any]
-    name: str
-    callback: Callable[[Any], None]
-    qos: QoSProfile
-    raw: bool = False
 
 
 class PoseInputs:

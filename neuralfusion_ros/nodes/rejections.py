@@ -42,9 +42,9 @@ class Rejections:
         self._throttled.warn(reason, f"rejected, {reason}: {text}")
 
     def last_of(self, source: str) -> str:
-        """The last thing rejected of this source, else of any."""
+        """The last thing rejected of this source, or nothing."""
         with self._lock:
-            return self._last_of.get(source, self.last)
+            return self._last_of.get(source, "")
 
     def unexpected(self, error: Exception) -> None:
         """Counts an error that nobody foresaw as 'internal'. Each kind is logged once."""

@@ -14,6 +14,7 @@ from sensor_msgs.msg import CameraInfo
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.mapper import FrameResult
+from neuralfusion_ros.mapping.rectification import Distortion, rectify
 from neuralfusion_ros.messages.camera_info import encode_camera
 from neuralfusion_ros.messages.errors import BadMessage
 from neuralfusion_ros.messages.latent_blocks import decode_blocks
@@ -32,12 +33,14 @@ class FakeMapper:
 
     def __init__(self):
         self.grid = BlockGrid(5, 0.05)
-        self.depths, self.poses, self.on_frame, self.refused = [], [], lambda: None, 0
+        self.depths, self.poses, self.images = [], [], []
+        self.on_frame, self.refused = lambda: None, 0
 
     def integrate(self, depth_m, T_world_camera, camera):
         self.on_frame()
         self.depths.append(float(depth_m.max()))
         self.poses.append(T_world_camera)
+        self.images.append(depth_m)
         self.grid.allocate(torch.tensor([[len(self.depths), 0, 0]]))
         return FrameResult(1, 1, self.refused)
 
@@ -141,13 +144,26 @@ def test_a_camera_info_that_cannot_be_used_rejects_the_frame(make, camera, wait_
     elif reason == "intrinsics":
         info.k[0] = 0.0
     else:
-        info.d = [0.1, 0.0, 0.0, 0.0, 0.0]
+        info.d, info.distortion_model = [0.1, 0.0, 0.0, 0.0], "equidistant"
     the.source.set_camera_info(info)
     send(the, S)
     wait_until(lambda: the.rejections.counts == {reason: 1})
     the.source.set_camera_info(encode_camera(camera, 0, "camera"))
     send(the, 2 * S)
     wait_until(lambda: the.work.integrated == 1)
+
+
+def test_the_distortion_of_a_lens_is_undone(make, camera, wait_until):
+    the, lens = make(), Distortion(-0.2, 0.03)
+    info = encode_camera(camera, 0, "camera")
+    info.d = [lens.k1, lens.k2, 0.0, 0.0, 0.0]
+    the.source.set_camera_info(info)
+    depth_m = np.linspace(1, 4, 160 * 120, dtype=np.float32).reshape(120, 160)
+    the.poses.add(S, np.eye(4))
+    the.source.add_frame(S, "camera", depth_m)
+    wait_until(lambda: the.work.integrated == 1)
+    np.testing.assert_array_equal(the.mapper.images[0], rectify(depth_m, camera, lens))
+    assert (the.mapper.images[0] != depth_m).any()
 
 
 @pytest.mark.parametrize("depth_m", [0.0, 0.05, 9.0])
