@@ -23,7 +23,7 @@ from neuralfusion_ros.nodes.fusion_report import FusionReport
 from neuralfusion_ros.nodes.fusion_work import FusionWork
 from neuralfusion_ros.nodes.inputs import INPUT_QOS, Topic, subscribe
 from neuralfusion_ros.nodes.mapping_node import BLOCKS_DEPTH, MappingNode, load_model_for, reliable
-from neuralfusion_ros.nodes.parameters import FusionParameters, read_parameters
+from neuralfusion_ros.nodes.parameters import FusionParameters, declare_mountings, read_parameters
 from neuralfusion_ros.nodes.pose_inputs import PoseInputs
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.run_node import check_arguments, run_node
@@ -90,7 +90,8 @@ class FusionNode(MappingNode):
             self._work.wake()
 
         options, qos = self._options, INPUT_QOS[self._options.input_qos]
-        mountings = {"": options.camera_mounting}
+        names = options.camera_names()
+        mountings = declare_mountings(self, names, options.camera_mounting) or {"": options.camera_mounting}
         self._poses = PoseInputs(options, mountings, qos, self._rejections, self._log, wake)
         return [self._make_camera(name, wake) for name in mountings]
 

@@ -8,6 +8,7 @@ Needs ROS only where a node is handed in.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from rclpy.node import Node
     from rclpy.parameter import Parameter as RosParameter
 
-Value = bool | int | float | str
+Value = bool | int | float | str | tuple[str, ...]
 
-TYPE_NAMES = {bool: "bool", int: "integer", float: "double", str: "string"}
+TYPE_NAMES = {bool: "bool", int: "integer", float: "double", str: "string", tuple: "string array"}
+# ROS cannot tell an empty list of strings from one of bytes.
+NO_NAMES = ("",)
 MADE_BY = "python -m neuralfusion_ros.nodes.parameters"
 
 
@@ -88,6 +91,11 @@ class FusionParameters(CommonParameters):
     depth_scale: float = _parameter(
         0.001, "Metres per unit of a 16UC1 depth image.", unit="m", minimum=1e-6, maximum=1.0
     )
+    cameras: tuple[str, ...] = _parameter(
+        NO_NAMES,
+        "Names of several cameras that make one map, such as `[front, rear]`; each has its topics `NAME/depth/image`, "
+        "`NAME/depth/camera_info` and, for pose_source `pose`, `NAME/pose`. Empty: one camera without a name.",
+    )
     pose_source: str = _parameter(
         "pose",
         "Where poses come from: topic `pose`, topic `odom`, or `/tf` and `/tf_static`.",
@@ -97,7 +105,7 @@ class FusionParameters(CommonParameters):
         "",
         "Where the camera sits on the body whose poses come on `pose` or `odom`: `x y z qx qy qz qw` of its optical "
         "frame in the body's frame, or `tf` to look it up in the transforms (`odom` only). Empty: the poses are those "
-        "of the optical frame.",
+        "of the optical frame. Several cameras may have `NAME.camera_mounting` each.",
     )
     time_offset_s: float = _parameter(
         0.0,
@@ -156,6 +164,16 @@ class FusionParameters(CommonParameters):
         minimum=-3600.0,
         maximum=3600.0,
     )
+
+    def camera_names(self) -> list[str]:
+        """The names of several cameras; none for a single one. Raises ParameterError."""
+        names = [name for name in self.cameras if name]
+        for name in names:
+            if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) or names.count(name) > 1:
+                raise ParameterError(
+                    f"cameras must be different names of letters, digits and _, not {', '.join(names)}"
+                )
+        return names
 
     def map_settings(self) -> MapSettings:
         """What the mapper takes from here. Raises ParameterError when the values do not go together."""
@@ -244,7 +262,36 @@ def declare_parameters(node: Node, kind: type[Any]) -> None:
 
 def read_parameters(node: Node, kind: type[P]) -> P:
     """The values that a node's declared parameters have now."""
-    return kind(**{parameter.name: node.get_parameter(parameter.name).value for parameter in parameters_of(kind)})
+    return kind(**{parameter.name: _value(node, parameter) for parameter in parameters_of(kind)})
+
+
+def _value(node: Node, parameter: Parameter) -> Any:
+    from rclpy.exceptions import ParameterUninitializedException
+
+    if not isinstance(parameter.default, tuple):
+        return node.get_parameter(parameter.name).value
+    try:
+        return tuple(node.get_parameter(parameter.name).value)
+    except ParameterUninitializedException:  # what becomes of an empty list
+        return parameter.default
+
+
+def declare_mountings(node: Node, cameras: Sequence[str], default: str) -> dict[str, str]:
+    """The mounting of each camera, from a parameter of its own where it has one. Raises ParameterError."""
+    from rcl_interfaces.msg import ParameterDescriptor
+    from rclpy.exceptions import InvalidParameterTypeException
+
+    description = ParameterDescriptor(description="As camera_mounting, of this camera.", read_only=True)
+    mountings = {}
+    for camera in cameras:
+        name = f"{camera}.camera_mounting"
+        try:
+            if not node.has_parameter(name):
+                node.declare_parameter(name, default, description)
+        except InvalidParameterTypeException as error:
+            raise ParameterError(str(error)) from error
+        mountings[camera] = str(node.get_parameter(name).value)
+    return mountings
 
 
 def descriptor(parameter: Parameter) -> ParameterDescriptor:

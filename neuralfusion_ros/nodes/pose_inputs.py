@@ -62,12 +62,12 @@ class PoseInputs:
         self.topics.append(
             Topic(PoseStamped, topic_of(camera, "pose"), lambda pose: self._on_pose(poses, pose), self._qos)
         )
-        return self._mounted(poses, mounting)
+        return self._mounted(camera, poses, mounting)
 
     def _from_odometry(self, mountings: Mapping[str, str]) -> dict[str, PoseSource]:
         poses = self._topic_poses()
         self.topics.append(Topic(Odometry, "odom", partial(self._on_odometry, poses), self._qos))
-        return {name: self._mounted(poses, text) for name, text in mountings.items()}
+        return {name: self._mounted(name, poses, text) for name, text in mountings.items()}
 
     def _from_tf(self, mountings: Mapping[str, str]) -> dict[str, PoseSource]:
         if any(text.strip() for text in mountings.values()):
@@ -78,10 +78,10 @@ class PoseInputs:
     def _topic_poses(self) -> TopicPoses:
         return TopicPoses(self._options.pose_buffer_s, self._options.max_pose_gap_s)
 
-    def _mounted(self, poses: TopicPoses, mounting: str) -> PoseSource:
+    def _mounted(self, camera: str, poses: TopicPoses, mounting: str) -> PoseSource:
         if mounting.strip() == FROM_TF:
             return TfMountedPoses(poses, self._listener())
-        T_body_camera = read_mounting(mounting)
+        T_body_camera = read_mounting(mounting, f"{camera}.camera_mounting".removeprefix("."))
         return poses if T_body_camera is None else MountedPoses(poses, T_body_camera)
 
     def _listener(self) -> TransformListener:

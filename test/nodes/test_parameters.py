@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 
 import pytest
@@ -14,6 +15,7 @@ from neuralfusion_ros.nodes.parameters import (
     FusionParameters,
     ParameterError,
     TranslatorParameters,
+    declare_mountings,
     declare_parameters,
     markdown_text,
     parameters_of,
@@ -64,7 +66,8 @@ def test_the_written_files_are_up_to_date(root):
 
 def test_the_yaml_file_holds_the_defaults(root):
     sections = yaml.safe_load((root / "config" / "default.yaml").read_text())
-    assert sections == {f"/**/{node}": {"ros__parameters": asdict(kind())} for node, kind in NODES.items()}
+    defaults = {f"/**/{node}": {"ros__parameters": asdict(kind())} for node, kind in NODES.items()}
+    assert sections == json.loads(json.dumps(defaults))
 
 
 def test_every_parameter_is_described_and_its_default_is_allowed():
@@ -73,7 +76,7 @@ def test_every_parameter_is_described_and_its_default_is_allowed():
         low, high = parameter.minimum, parameter.maximum
         assert (low is None) == (high is None)
         if low is not None and high is not None:
-            assert low <= float(parameter.default) <= high
+            assert isinstance(parameter.default, int | float) and low <= parameter.default <= high
         if parameter.choices:
             assert parameter.default in parameter.choices
 
@@ -158,3 +161,29 @@ def test_the_defaults_make_the_default_map():
 def test_depth_limits_in_the_wrong_order_are_a_parameter_error():
     with pytest.raises(ParameterError, match="min depth < max depth"):
         FusionParameters(min_depth=3.0, max_depth=2.0).map_settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "names"), [("[front, rear_2]", ["front", "rear_2"]), ("['']", []), (None, []), ("in a file", [])]
+)
+def test_the_names_of_cameras_may_be_empty(make_node, tmp_path, given, names):
+    (tmp_path / "empty.yaml").write_text("/**:\n  ros__parameters:\n    cameras: []\n")
+    words = [] if given is None else ["-p", f"cameras:={given}"]
+    node = make_node(*(["--params-file", str(tmp_path / "empty.yaml")] if given == "in a file" else words))
+    declare_parameters(node, FusionParameters)
+    assert read_parameters(node, FusionParameters).camera_names() == names
+
+
+@pytest.mark.parametrize("names", [("front", "front"), ("a/b",), ("1st",), ("le ft",)])
+def test_names_that_are_no_topics_are_refused(names):
+    with pytest.raises(ParameterError, match="cameras must be different names"):
+        FusionParameters(cameras=names).camera_names()
+
+
+def test_every_camera_has_a_mounting_of_its_own_or_the_common_one(make_node):
+    node = make_node("-p", "front.camera_mounting:=tf")
+    expected = {"front": "tf", "rear": "1 2 3 0 0 0 1"}
+    for _ in range(2):  # as when the node is configured once more
+        assert declare_mountings(node, ["front", "rear"], "1 2 3 0 0 0 1") == expected
+    with pytest.raises(ParameterError, match="side"):
+        declare_mountings(make_node("-p", "side.camera_mounting:=5"), ["side"], "")
