@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import pytest
 import yaml
+from rclpy.qos import QoSProfile
 
 from neuralfusion_ros.mapping.settings import MapSettings
 from neuralfusion_ros.nodes.parameters import (
@@ -22,7 +23,11 @@ from neuralfusion_ros.nodes.parameters import (
     read_parameters,
     yaml_text,
 )
+from neuralfusion_ros.nodes.pose_inputs import PoseInputs
+from neuralfusion_ros.nodes.rejections import Rejections
+from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 
+PRESETS = ["azure_kinect", "gazebo", "oakd", "orbbec", "realsense", "tum", "zed"]
 EVERY_PARAMETER = [(kind, parameter) for kind in NODES.values() for parameter in parameters_of(kind)]
 RANGES = [(kind, parameter) for kind, parameter in EVERY_PARAMETER if parameter.minimum is not None]
 CHOICES = [(kind, parameter) for kind, parameter in EVERY_PARAMETER if parameter.choices]
@@ -187,3 +192,17 @@ def test_every_camera_has_a_mounting_of_its_own_or_the_common_one(make_node):
         assert declare_mountings(node, ["front", "rear"], "1 2 3 0 0 0 1") == expected
     with pytest.raises(ParameterError, match="side"):
         declare_mountings(make_node("-p", "side.camera_mounting:=5"), ["side"], "")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_accepted_by_the_node(make_node, root, log, name):
+    node = make_node("--params-file", str(root / "config" / f"{name}.yaml"), "-r", "__ns:=/robot")
+    declare_parameters(node, FusionParameters)
+    options = read_parameters(node, FusionParameters)
+    options.map_settings()
+    preset = yaml.safe_load((root / "config" / f"{name}.yaml").read_text())["/**/fusion_node"]["ros__parameters"]
+    assert {key: getattr(options, key) for key in preset} == preset
+    inputs = PoseInputs(
+        options, {"": options.camera_mounting}, QoSProfile(depth=1), Rejections(log), ThrottledLog(log), print
+    )
+    assert [topic.name for topic in inputs.topics] == (["pose"] if name == "tum" else ["/tf", "/tf_static"])
