@@ -33,20 +33,25 @@ class _NotYet(BadMessage):
 
 @dataclass(eq=False)
 class DepthFrame:
-    """A decoded image that waits. lap: see JumpGate. missing: what the worker last found missing for it."""
+    """A decoded image that waits. lap: see JumpGate. restarts: how often time had begun again when it came.
+
+    missing: what the worker last found missing for it.
+    """
 
     stamp_ns: int
     frame_id: str
     depth_m: npt.NDArray[np.float32]
     arrived_s: float
     lap: int
+    restarts: int
     missing: BadMessage | None = None
 
 
 class ReadyFrame(NamedTuple):
-    """All that the mapper needs of a frame."""
+    """All that the mapper needs of a frame. restarts: how often time had begun again when it came."""
 
     stamp_ns: int
+    restarts: int
     depth_m: npt.NDArray[np.float32]
     camera: PinholeCamera
     T_world_camera: Matrix
@@ -79,7 +84,8 @@ class CameraInput:
         self.newest_s: float | None = None
         self._camera_info: CameraInfo | None = None
         self._last_stamp_ns: int | None = None
-        self._lap = 0
+        self._lap = self.restarts = 0
+        self.on_restart: Callable[[int, int], None] = self.restart
 
     def begin(self) -> None:
         """Forgets everything that came before."""
@@ -90,6 +96,15 @@ class CameraInput:
     def start_lap(self) -> None:
         """The frames that come from now on may be anywhere."""
         self._lap += 1
+
+    def restart(self, last_ns: int, stamp_ns: int) -> None:
+        """A recording begins again: after last_ns came stamp_ns. What waits belongs to the end of the last round."""
+        self._poses.time_jumped_back(stamp_ns + self._offset_ns)
+        self.start_lap()
+        self.restarts += 1
+        self._last_stamp_ns = None
+        for frame in self.queue.take_all():
+            self._reject_dropped(frame)
 
     @property
     def has_camera_info(self) -> bool:
@@ -114,7 +129,7 @@ class CameraInput:
         if not ((depth_m >= nearest_m) & (depth_m <= farthest_m) & (depth_m > 0)).any():
             raise BadMessage("no_depth", f"No pixel has a depth between {nearest_m:g} and {farthest_m:g} m.")
         self._check_time(stamp_ns)
-        dropped = self.queue.put(DepthFrame(stamp_ns, frame_id, depth_m, time.monotonic(), self._lap))
+        dropped = self.queue.put(DepthFrame(stamp_ns, frame_id, depth_m, time.monotonic(), self._lap, self.restarts))
         if dropped is not None:
             self._reject_dropped(dropped)
         self._wake()
@@ -154,7 +169,7 @@ class CameraInput:
         lens = None if self._rectified else decode_distortion(info)
         T_world_camera = self._pose_of(frame)
         depth_m = frame.depth_m if lens is None else rectify(frame.depth_m, camera, lens)
-        return ReadyFrame(frame.stamp_ns, depth_m, camera, T_world_camera)
+        return ReadyFrame(frame.stamp_ns, frame.restarts, depth_m, camera, T_world_camera)
 
     def _pose_of(self, frame: DepthFrame) -> Matrix:
         try:
@@ -174,11 +189,8 @@ class CameraInput:
         if last_ns is None or stamp_ns > last_ns:
             return
         if stamp_ns < last_ns - JUMP_BACK_NS:
-            # A recording that begins again. What waits belongs to the end of the last round.
-            self._poses.time_jumped_back(stamp_ns + self._offset_ns)
-            self.start_lap()
-            for frame in self.queue.take_all():
-                self._reject_dropped(frame)
+            self.on_restart(last_ns, stamp_ns)
+            self._last_stamp_ns = stamp_ns
             return
         self._last_stamp_ns = last_ns
         text = f"The image of {stamp_ns / 1e9:.6f} s came after that of {last_ns / 1e9:.6f} s."

@@ -49,7 +49,7 @@ class FusionNode(MappingNode):
         self._publisher = self.create_publisher(PointCloud2, "latent_blocks", reliable(BLOCKS_DEPTH))
         sender = BlockSender(self._publisher, self._options.global_frame, model_hash(self._model.sha256))
         mapper = Mapper(self._model, settings, self._device)
-        self._work = FusionWork(mapper, sender, cameras, self._options, self._rejections)
+        self._work = FusionWork(mapper, sender, cameras, self._options, self._rejections, self._log)
         self._report = FusionReport(self._work, self._rejections, self.resolve_topic_name)
         kernels = "compiled kernels" if mapper.compiled else "torch"
         self.get_logger().info(f"model {self._model.name}, device {self._device}, {kernels}, {settings}")

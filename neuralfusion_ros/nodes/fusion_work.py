@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 from neuralfusion_ros.mapping.mapper import Mapper
+from neuralfusion_ros.messages.stamps import NS_PER_S
 from neuralfusion_ros.nodes.block_sender import BlockSender
 from neuralfusion_ros.nodes.camera_input import CameraInput, ReadyFrame
 from neuralfusion_ros.nodes.diagnostics import Durations
 from neuralfusion_ros.nodes.parameters import FusionParameters
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.schedule import Schedule
+from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 from neuralfusion_ros.nodes.worker import Worker
 
 _MESSAGES_AT_ONCE = 8
@@ -34,8 +36,13 @@ class FusionWork:
         cameras: Sequence[CameraInput],
         parameters: FusionParameters,
         rejections: Rejections,
+        log: ThrottledLog,
     ) -> None:
         self._mapper, self.sender, self.cameras, self._rejections = mapper, sender, list(cameras), rejections
+        self._log, self._reset_on_restart = log, parameters.on_time_jump == "reset"
+        self._restarts = 0
+        for camera in self.cameras:
+            camera.on_restart = self._restart
         self._publishing = Schedule(parameters.publish_rate_hz)
         self.integrated = self.blocks_refused = self.newest_ns = 0
         self.n_blocks = self.map_bytes = 0
@@ -67,10 +74,8 @@ class FusionWork:
         """Forgets the map and begins another one."""
 
         def job() -> str:
-            self._mapper.reset()
+            self._reset()
             self.start_lap()
-            self.sender.start_new_map()
-            self._note_size()
             return "The map is empty."
 
         return self._worker.submit(job)
@@ -78,6 +83,18 @@ class FusionWork:
     def resend(self) -> None:
         """Sends the whole map once more."""
         self._worker.submit(lambda: self.sender.resend(self._mapper.grid))
+
+    def _restart(self, last_ns: int, stamp_ns: int) -> None:
+        """Time begins again, for all cameras. The worker learns it from the first frame that came after it."""
+        text = f"time jumped back by {(last_ns - stamp_ns) / NS_PER_S:.1f} s"
+        self._log.warn("restart", f"{text}; the map {'begins anew' if self._reset_on_restart else 'goes on'}")
+        for camera in self.cameras:
+            camera.restart(last_ns, stamp_ns)
+
+    def _reset(self) -> None:
+        self._mapper.reset()
+        self.sender.start_new_map()
+        self._note_size()
 
     def _step(self) -> float | None:
         """One frame of each camera, a few messages. Returns the seconds until there is more to do."""
@@ -96,6 +113,9 @@ class FusionWork:
         return wait_s
 
     def _integrate(self, frame: ReadyFrame) -> None:
+        if self._reset_on_restart and frame.restarts != self._restarts:
+            self._reset()
+        self._restarts = frame.restarts
         begin_s = time.perf_counter()
         result = self._mapper.integrate(frame.depth_m, frame.T_world_camera, frame.camera)
         self.durations.add(time.perf_counter() - begin_s)

@@ -142,10 +142,20 @@ class FusionParameters(CommonParameters):
     )
     pose_buffer_s: float = _parameter(10.0, "Time for which poses are kept.", unit="s", minimum=0.1, maximum=3600.0)
     max_wait_for_pose_s: float = _parameter(
-        1.0, "Time for which a frame waits for its pose.", unit="s", minimum=0.0, maximum=60.0
+        1.0,
+        "Time for which a frame waits for its pose, on the clock of the wall. A slow simulation needs more.",
+        unit="s",
+        minimum=0.0,
+        maximum=60.0,
     )
     max_pose_gap_s: float = _parameter(
         0.2, "Largest distance in time of two poses to interpolate between.", unit="s", minimum=0.0, maximum=60.0
+    )
+    on_time_jump: str = _parameter(
+        "continue",
+        "What happens to the map when the stamps of the images go back by more than a second, as when a recording or a "
+        "simulation begins again.",
+        choices=("continue", "reset"),
     )
     max_weight: float = _parameter(
         MapSettings.max_weight,

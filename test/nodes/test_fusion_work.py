@@ -24,6 +24,7 @@ from neuralfusion_ros.nodes.fusion_work import FusionWork
 from neuralfusion_ros.nodes.parameters import FusionParameters
 from neuralfusion_ros.nodes.pose_source import TopicPoses
 from neuralfusion_ros.nodes.rejections import Rejections
+from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 
 S = 1_000_000_000
 
@@ -61,15 +62,26 @@ def make(log, publisher, camera):
         options = replace(options, **parameters)
         mapper: Any = FakeMapper()
         poses, rejections = TopicPoses(10, 0.5), Rejections(log)
-        source = CameraInput("", poses, options, rejections, wake=lambda: work.wake())
-        work = FusionWork(mapper, BlockSender(publisher, "odom", 0), [source], options, rejections)
+        source, second = (
+            CameraInput(name, poses, options, rejections, wake=lambda: work.wake()) for name in ("", "second")
+        )
+        sender, said = BlockSender(publisher, "odom", 0), ThrottledLog(log)
+        work = FusionWork(mapper, sender, [source, second], options, rejections, said)
         works.append(work)
         if started:
             work.start()
         if with_camera:
-            source.set_camera_info(encode_camera(camera, 0, "camera"))
+            for each in (source, second):
+                each.set_camera_info(encode_camera(camera, 0, "camera"))
         return SimpleNamespace(
-            work=work, source=source, mapper=mapper, poses=poses, rejections=rejections, publisher=publisher, log=log
+            work=work,
+            source=source,
+            second=second,
+            mapper=mapper,
+            poses=poses,
+            rejections=rejections,
+            publisher=publisher,
+            log=log,
         )
 
     yield make
@@ -232,6 +244,24 @@ def test_a_recording_that_begins_again_is_used_again(make, wait_until):
             send(the, (50 + number) * S, depth_m=1 + lap)
         wait_until(lambda expected=3 * (lap + 1): the.work.integrated == expected)
     assert the.mapper.depths == [1, 1, 1, 2, 2, 2] and not the.rejections.counts
+    assert the.work.n_blocks == 6
+    assert the.log.lines == ["time jumped back by 2.0 s; the map goes on"]
+
+
+def test_a_map_may_begin_anew_with_its_recording_once_for_all_cameras(make, wait_until):
+    the = make(on_time_jump="reset")
+    image = np.ones((120, 160), np.float32)
+    map_ids = set()
+    for lap in range(3):
+        for number, stamp_ns in enumerate((50 * S, 52 * S)):
+            the.poses.add(stamp_ns, np.eye(4))
+            for camera in (the.source, the.second):
+                camera.add_frame(stamp_ns, "camera", image)
+            wait_until(lambda expected=4 * lap + 2 * (number + 1): the.work.integrated == expected)
+        assert the.work.n_blocks == 4
+        map_ids.add(the.work.sender.map_id)
+    assert len(map_ids) == 3 and not the.rejections.counts
+    assert the.log.lines == ["time jumped back by 2.0 s; the map begins anew"]
 
 
 def test_when_the_worker_lags_the_oldest_frames_are_dropped(make):
