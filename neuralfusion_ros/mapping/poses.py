@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from math import hypot, isfinite
 from typing import Literal
 
 import numpy as np
@@ -22,16 +23,23 @@ def pose_matrix(position_m: npt.ArrayLike, quaternion_xyzw: npt.ArrayLike) -> Ma
 
     Raises ValueError when a number is not finite or the quaternion is not of unit length.
     """
-    position, quaternion = np.asarray(position_m, np.float64), np.asarray(quaternion_xyzw, np.float64)
-    if not (np.isfinite(position).all() and np.isfinite(quaternion).all()):
+    # In plain Python: /tf brings a thousand of these in a second, and small arrays are slow.
+    px, py, pz = map(float, np.asarray(position_m, np.float64))
+    quaternion = [float(number) for number in np.asarray(quaternion_xyzw, np.float64)]
+    norm = hypot(*quaternion)
+    if not (isfinite(px) and isfinite(py) and isfinite(pz) and isfinite(norm)):
         raise ValueError("pose is not finite")
-    norm = float(np.linalg.norm(quaternion))
     if abs(norm - 1.0) > QUATERNION_NORM_TOLERANCE:
         raise ValueError(f"quaternion has length {norm:.3g}, not 1")
-    T = np.eye(4)
-    T[:3, :3] = Rotation.from_quat(quaternion).as_matrix()
-    T[:3, 3] = position
-    return T
+    x, y, z, w = (number / norm for number in quaternion)
+    return np.array(
+        (
+            (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w), px),
+            (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w), py),
+            (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y), pz),
+            (0.0, 0.0, 0.0, 1.0),
+        )
+    )
 
 
 def position_and_quaternion(T: Matrix) -> tuple[Matrix, Matrix]:

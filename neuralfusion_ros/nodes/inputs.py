@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, qos_policy_name_from_kind, qos_profile_sensor_data
 from rclpy.subscription import Subscription
@@ -45,7 +45,12 @@ def subscribe(node: Node, topic: Topic, rejections: Rejections) -> Subscription:
         text = f"A publisher cannot be heard, its {policy.lower()} does not match: {hint}."
         rejections.reject("incompatible_qos", text, full_name)
 
-    events = SubscriptionEventCallbacks(incompatible_qos=incompatible)
-    return node.create_subscription(
-        topic.kind, topic.name, topic.callback, topic.qos, event_callbacks=events, raw=topic.raw
-    )
+    def make(events: SubscriptionEventCallbacks | None) -> Subscription:
+        return node.create_subscription(
+            topic.kind, topic.name, topic.callback, topic.qos, event_callbacks=events, raw=topic.raw
+        )
+
+    try:
+        return make(SubscriptionEventCallbacks(incompatible_qos=incompatible))
+    except UnsupportedEventTypeError:  # not every middleware tells
+        return make(None)

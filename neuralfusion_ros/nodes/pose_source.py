@@ -95,8 +95,6 @@ class TfPoses:
 
     def at(self, stamp_ns: int, frame_id: str) -> Matrix:
         """The pose of frame_id in the global frame. Raises NoPose, after which the transform may still come."""
-        if not frame_id:
-            raise NoPose("gap", "the image has no frame_id, so no transform can be found for it")
         return self._transforms.at(frame_id, self._global_frame, stamp_ns)
 
     def time_jumped_back(self, stamp_ns: int) -> None:

@@ -12,7 +12,7 @@ from threading import Lock
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from neuralfusion_ros.mapping.poses import Matrix
+from neuralfusion_ros.mapping.poses import Matrix, NoPose
 from neuralfusion_ros.mapping.transforms import Transforms
 from neuralfusion_ros.messages.stamps import NS_PER_S
 from neuralfusion_ros.messages.transforms import decode_transforms
@@ -56,7 +56,9 @@ class TransformListener:
         self._receive(data, is_static=True)
 
     def at(self, frame: str, root: str, stamp_ns: int) -> Matrix:
-        """(4, 4) pose of `frame` in `root` at that moment. Raises NoPose."""
+        """(4, 4) pose of the image's frame in `root` at that moment. Raises NoPose."""
+        if not frame:
+            raise NoPose("gap", "the image has no frame_id, so no transform can be found for it")
         with self._lock:
             return self._transforms.at(frame, root, stamp_ns)
 
