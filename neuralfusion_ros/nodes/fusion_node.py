@@ -18,12 +18,13 @@ from std_msgs.msg import Empty
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.nodes.block_sender import BlockSender, model_hash
 from neuralfusion_ros.nodes.camera_input import CameraInput, is_rectified, topic_of
+from neuralfusion_ros.nodes.declared_parameters import declare_mountings, read_parameters
 from neuralfusion_ros.nodes.diagnostics import Report
 from neuralfusion_ros.nodes.fusion_report import FusionReport
 from neuralfusion_ros.nodes.fusion_work import FusionWork
 from neuralfusion_ros.nodes.inputs import INPUT_QOS, Topic, subscribe
 from neuralfusion_ros.nodes.mapping_node import BLOCKS_DEPTH, MappingNode, load_model_for, reliable
-from neuralfusion_ros.nodes.parameters import FusionParameters, declare_mountings, read_parameters
+from neuralfusion_ros.nodes.parameters import FusionParameters
 from neuralfusion_ros.nodes.pose_inputs import PoseInputs
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.run_node import check_arguments, run_node

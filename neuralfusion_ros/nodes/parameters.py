@@ -2,7 +2,7 @@
 """The ROS parameters of all nodes: the one place that names them, their defaults, limits and meaning.
 
 `python -m neuralfusion_ros.nodes.parameters` writes config/default.yaml and docs/parameters.md from it.
-Needs ROS only where a node is handed in.
+Needs no ROS; nodes/declared_parameters.py hands them to a node.
 """
 
 from __future__ import annotations
@@ -10,17 +10,11 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from neuralfusion_ros.mapping.settings import MAX_WEIGHT, MapSettings
-
-if TYPE_CHECKING:
-    from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
-    from rclpy.node import Node
-    from rclpy.parameter import Parameter as RosParameter
 
 Value = bool | int | float | str | tuple[str, ...]
 
@@ -241,8 +235,6 @@ NODES: dict[str, type[Any]] = {
     "replay_node": ReplayParameters,
 }
 
-P = TypeVar("P")
-
 
 def parameters_of(kind: type[Any]) -> list[Parameter]:
     """The parameters of a dataclass above, in its order, each with its name and nodes."""
@@ -256,84 +248,7 @@ def parameters_of(kind: type[Any]) -> list[Parameter]:
     ]
 
 
-def declare_parameters(node: Node, kind: type[Any]) -> None:
-    """Declares the parameters of `kind` with their descriptors. Raises ParameterError when an override is refused."""
-    from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-
-    parameters = parameters_of(kind)
-    choices = {parameter.name: parameter.choices for parameter in parameters if parameter.choices}
-    node.add_on_set_parameters_callback(lambda changed: _check_choices(choices, changed))
-    for parameter in parameters:
-        try:
-            node.declare_parameter(parameter.name, parameter.default, descriptor(parameter))
-        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            raise ParameterError(str(error)) from error
-
-
-def read_parameters(node: Node, kind: type[P]) -> P:
-    """The values that a node's declared parameters have now."""
-    return kind(**{parameter.name: _value(node, parameter) for parameter in parameters_of(kind)})
-
-
-def _value(node: Node, parameter: Parameter) -> Any:
-    from rclpy.exceptions import ParameterUninitializedException
-
-    if not isinstance(parameter.default, tuple):
-        return node.get_parameter(parameter.name).value
-    try:
-        return tuple(node.get_parameter(parameter.name).value)
-    except ParameterUninitializedException:  # what becomes of an empty list
-        return parameter.default
-
-
-def declare_mountings(node: Node, cameras: Sequence[str], default: str) -> dict[str, str]:
-    """The mounting of each camera, from a parameter of its own where it has one. Raises ParameterError."""
-    from rcl_interfaces.msg import ParameterDescriptor
-    from rclpy.exceptions import InvalidParameterTypeException
-
-    description = ParameterDescriptor(description="As camera_mounting, of this camera.", read_only=True)
-    mountings = {}
-    for camera in cameras:
-        name = f"{camera}.camera_mounting"
-        try:
-            if not node.has_parameter(name):
-                node.declare_parameter(name, default, description)
-        except InvalidParameterTypeException as error:
-            raise ParameterError(str(error)) from error
-        mountings[camera] = str(node.get_parameter(name).value)
-    return mountings
-
-
-def descriptor(parameter: Parameter) -> ParameterDescriptor:
-    """What ROS tools show about a parameter, and the range that rclpy enforces."""
-    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-
-    result = ParameterDescriptor(
-        description=parameter.description, read_only=parameter.read_only, additional_constraints=_limits(parameter)
-    )
-    if parameter.minimum is None or parameter.maximum is None:
-        return result
-    if isinstance(parameter.default, int):
-        limits = IntegerRange(from_value=int(parameter.minimum), to_value=int(parameter.maximum))
-        result.integer_range = [limits]
-    else:
-        limits = FloatingPointRange(from_value=float(parameter.minimum), to_value=float(parameter.maximum))
-        result.floating_point_range = [limits]
-    return result
-
-
-def _check_choices(choices: dict[str, tuple[str, ...]], changed: Sequence[RosParameter]) -> SetParametersResult:
-    from rcl_interfaces.msg import SetParametersResult
-
-    for parameter in changed:
-        allowed = choices.get(parameter.name)
-        if allowed and parameter.value not in allowed:
-            reason = f"{parameter.name} must be one of {', '.join(allowed)}, not {parameter.value!r}"
-            return SetParametersResult(successful=False, reason=reason)
-    return SetParametersResult(successful=True)
-
-
-def _limits(parameter: Parameter) -> str:
+def limits_text(parameter: Parameter) -> str:
     """Such as "0.1 to 5 m", "one of: a, b" or nothing."""
     if parameter.choices:
         return f"one of: {', '.join(parameter.choices)}"
@@ -350,7 +265,7 @@ def yaml_text() -> str:
         # `/**/` makes the section hold in every namespace.
         lines += ["", f"/**/{node}:", "  ros__parameters:"]
         for parameter in parameters_of(kind):
-            limits = _limits(parameter)
+            limits = limits_text(parameter)
             lines.append(f"    # {parameter.description}" + (f" [{limits}]" if limits else ""))
             lines.append(f"    {parameter.name}: {json.dumps(parameter.default)}")
     return "\n".join(lines) + "\n"
@@ -370,7 +285,7 @@ def markdown_text() -> str:
         for parameter in parameters_of(kind):
             name = f"`{parameter.name}`" + ("" if parameter.read_only else " *")
             cells = [name, TYPE_NAMES[type(parameter.default)], f"`{json.dumps(parameter.default)}`"]
-            lines.append("| " + " | ".join([*cells, _limits(parameter), parameter.description]) + " |")
+            lines.append("| " + " | ".join([*cells, limits_text(parameter), parameter.description]) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -11,16 +11,14 @@ import yaml
 from rclpy.qos import QoSProfile
 
 from neuralfusion_ros.mapping.settings import MapSettings
+from neuralfusion_ros.nodes.declared_parameters import declare_mountings, declare_parameters, read_parameters
 from neuralfusion_ros.nodes.parameters import (
     NODES,
     FusionParameters,
     ParameterError,
     TranslatorParameters,
-    declare_mountings,
-    declare_parameters,
     markdown_text,
     parameters_of,
-    read_parameters,
     yaml_text,
 )
 from neuralfusion_ros.nodes.pose_inputs import PoseInputs
