@@ -24,13 +24,20 @@ from typing import Any
 import pytest
 import yaml
 
+from neuralfusion_ros.nodes.camera_input import is_rectified
 from neuralfusion_ros.nodes.parameters import NODES, CommonParameters, ReplayParameters, parameters_of
 
 ROOT = Path(__file__).parents[1]
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
+CAMERA = ROOT / "launch" / "camera.launch.py"
+CAMERAS = ["azure_kinect", "gazebo", "oakd", "orbbec", "realsense", "zed"]
+PRESETS = [*CAMERAS, "tum"]
 IMPORTED = {
-    "launch": ["LaunchDescription"],
-    "launch.actions": ["DeclareLaunchArgument", "IncludeLaunchDescription", "SetEnvironmentVariable"],
+    "launch": ["LaunchContext", "LaunchDescription"],
+    "launch.actions": [
+        *("DeclareLaunchArgument", "GroupAction", "IncludeLaunchDescription"),
+        *("LogInfo", "OpaqueFunction", "SetEnvironmentVariable"),
+    ],
     "launch.conditions": ["IfCondition"],
     "launch.launch_description_sources": ["PythonLaunchDescriptionSource"],
     "launch.substitutions": ["EnvironmentVariable", "LaunchConfiguration"],
@@ -47,6 +54,10 @@ class Asked:
     kind: str
     args: tuple[Any, ...]
     options: dict[str, Any]
+
+    def perform(self, context):
+        """What a LaunchConfiguration stands for; context: the values of all arguments."""
+        return context[self.args[0]]
 
     def everything(self):
         """This object and all that it holds."""
@@ -81,17 +92,35 @@ def of_kind(asked: list[Asked], kind: str) -> list[Asked]:
     return [item for item in asked if item.kind == kind]
 
 
-def included(path: Path, asked) -> list[Path]:
-    return [Path(item.args[0]) for item in of_kind(asked(path), "PythonLaunchDescriptionSource")]
+def used_names(path: Path, asked) -> set[str]:
+    """The arguments that the functions of a launch file look up when it runs."""
+    source = path.read_text() if of_kind(asked(path), "OpaqueFunction") else ""
+    return {name for name in runpy.run_path(str(path)).get("ARGUMENTS", {}) if source.count(f'"{name}"') > 1}
+
+
+def with_included(path: Path, asked) -> list[Asked]:
+    """What a launch file and all that it includes ask for."""
+    own = asked(path)
+    others = [Path(item.args[0]) for item in of_kind(own, "PythonLaunchDescriptionSource")]
+    return own + [item for other in others for item in with_included(other, asked)]
+
+
+def defaults_of(path: Path, asked) -> dict[str, Any]:
+    """The arguments' values when none is given. The first that is declared counts."""
+    declared = of_kind(with_included(path, asked), "DeclareLaunchArgument")
+    return {item.args[0]: item.options.get("default_value") for item in reversed(declared)}
 
 
 def test_the_launch_files_of_the_manual_are_there():
-    assert [path.name for path in LAUNCH_FILES] == ["mapping.launch.py", "replay.launch.py"]
+    cameras = {path.name.removesuffix(".launch.py") for path in LAUNCH_FILES} - {"mapping", "replay", "camera"}
+    assert cameras == set(CAMERAS)
 
 
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
 def test_every_executable_exists(path, asked):
-    ours = [node for node in of_kind(asked(path), "Node") if node.options["package"] == "neuralfusion_ros"]
+    ours = [
+        node for node in of_kind(with_included(path, asked), "Node") if node.options["package"] == "neuralfusion_ros"
+    ]
     assert ours
     for node in ours:
         assert node.options["executable"] in NODES
@@ -100,12 +129,13 @@ def test_every_executable_exists(path, asked):
 
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
 def test_every_launch_argument_is_declared_and_used(path, asked):
-    own = asked(path)
-    others = [item for other in included(path, asked) for item in asked(other)]
-    declared = {item.args[0] for item in of_kind(own + others, "DeclareLaunchArgument")}
-    used = {item.args[0] for item in of_kind(own + others, "LaunchConfiguration")}
+    everything = with_included(path, asked)
+    declared = {item.args[0] for item in of_kind(everything, "DeclareLaunchArgument")}
+    used = {item.args[0] for item in of_kind(everything, "LaunchConfiguration")}
+    if of_kind(everything, "OpaqueFunction"):
+        used |= used_names(CAMERA, asked)
     assert declared == used
-    assert all(item.options["description"] for item in of_kind(own, "DeclareLaunchArgument"))
+    assert all(item.options["description"] for item in of_kind(asked(path), "DeclareLaunchArgument"))
 
 
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
@@ -123,8 +153,10 @@ def test_every_file_exists(path, asked):
     named = [
         text
         for item in asked(path)
-        for text in [*item.args, *item.options.values(), *item.options.get("arguments", [])]
-        if isinstance(text, str) and text.startswith("/")
+        for value in [*item.args, *item.options.values(), *item.options.get("arguments", [])]
+        if isinstance(value, str)
+        for text in [value, value.rpartition(":=")[2]]
+        if text.startswith(str(ROOT))
     ]
     assert named
     for name in named:
@@ -137,6 +169,86 @@ def test_every_remapped_topic_is_one_of_the_node(path, asked):
         source = "".join(file.read_text() for file in (ROOT / "neuralfusion_ros" / "nodes").glob("*.py"))
         for topic, _ in node.options.get("remappings", []):
             assert f'"{topic}"' in source, topic
+
+
+def driver_of(name, asked, **changes):
+    """What camera.launch.py does about the driver of a camera."""
+    asked(CAMERA)
+    context = {**defaults_of(ROOT / "launch" / f"{name}.launch.py", asked), **changes}
+    (action,) = runpy.run_path(str(CAMERA))["start_driver"](context)
+    return action
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Makes a package that has a launch file."""
+
+    def make(package, launch_file):
+        for path in ("ament_index/resource_index/packages", f"{package}/launch"):
+            (tmp_path / "share" / path).mkdir(parents=True)
+        (tmp_path / "share/ament_index/resource_index/packages" / package).touch()
+        path = tmp_path / "share" / package / "launch" / launch_file
+        path.touch()
+        monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+        return str(path)
+
+    return make
+
+
+@pytest.mark.parametrize("name", CAMERAS)
+def test_a_driver_that_is_not_installed_is_told_in_one_line(name, asked, monkeypatch, tmp_path):
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+    line = driver_of(name, asked)
+    package = defaults_of(ROOT / "launch" / f"{name}.launch.py", asked)["driver_package"]
+    assert line.kind == "LogInfo" and f"of package {package} is installed" in line.options["msg"]
+
+
+@pytest.mark.parametrize("name", CAMERAS)
+def test_an_installed_driver_is_started_with_its_arguments_and_without_ours(name, asked, install):
+    defaults = defaults_of(ROOT / "launch" / f"{name}.launch.py", asked)
+    path = install(defaults["driver_package"], defaults["driver_launch"].split()[-1])
+    group = driver_of(name, asked)
+    assert group.kind == "GroupAction" and group.options == {"scoped": True, "forwarding": False}
+    (include,) = group.args[0]
+    assert include.args[0].args == (path,)
+    given = " ".join(f"{name}:={value}" for name, value in include.options["launch_arguments"])
+    assert given == defaults["driver_arguments"]
+
+
+def test_a_driver_that_is_not_wanted_is_not_started(asked, install):
+    install("realsense2_camera", "rs_launch.py")
+    assert driver_of("realsense", asked, driver="false").kind == "LogInfo"
+
+
+@pytest.mark.parametrize("name", CAMERAS)
+def test_a_camera_comes_with_its_preset_and_topics(name, asked):
+    defaults = defaults_of(ROOT / "launch" / f"{name}.launch.py", asked)
+    assert Path(defaults["params_file"]) == ROOT / "config" / f"{name}.yaml"
+    image, info = Path(defaults["depth_image"]), Path(defaults["camera_info"])
+    assert image.is_absolute() and image.parent == info.parent and info.name == "camera_info"
+    choice = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())["/**/fusion_node"]["ros__parameters"]
+    assert is_rectified(choice.get("image_rectified", "auto"), str(image)) is (name not in {"azure_kinect", "orbbec"})
+
+
+def test_the_topics_of_the_bridge_are_those_of_the_mapping(asked):
+    bridged = yaml.safe_load((ROOT / "config" / "gazebo_bridge.yaml").read_text())
+    defaults = defaults_of(ROOT / "launch" / "gazebo.launch.py", asked)
+    topics = {item["ros_topic_name"] for item in bridged}
+    assert topics == {"/clock", defaults["depth_image"], defaults["camera_info"]}
+    assert defaults["use_sim_time"] == "true"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_changes_known_parameters_only(name):
+    sections = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+    for section, content in sections.items():
+        known = {parameter.name for parameter in parameters_of(NODES[section.removeprefix("/**/")])}
+        assert set(content) == {"ros__parameters"} and set(content["ros__parameters"]) <= known
+
+
+def test_every_configuration_is_a_preset_or_tested_elsewhere():
+    names = {path.stem for path in (ROOT / "config").glob("*.yaml")}
+    assert names == {*PRESETS, "default", "gazebo_bridge"}
 
 
 def test_the_defaults_of_a_replay_are_those_of_its_node(asked):

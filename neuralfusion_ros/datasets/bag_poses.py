@@ -7,9 +7,10 @@ import logging
 from typing import Any
 
 from neuralfusion_ros.datasets.bag_reader import ODOMETRY, POSE_STAMPED, TF_MESSAGE, BagReader, stamp_ns
-from neuralfusion_ros.datasets.bag_transforms import PoseAt, TransformTree, frame_name
+from neuralfusion_ros.datasets.bag_transforms import PoseAt, TransformTree
 from neuralfusion_ros.datasets.recording import RecordingError
 from neuralfusion_ros.mapping.poses import PoseTrack, pose_matrix
+from neuralfusion_ros.mapping.transforms import frame_name
 
 _log = logging.getLogger(__name__)
 

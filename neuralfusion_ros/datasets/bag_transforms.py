@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-
 from neuralfusion_ros.datasets.bag_reader import TF_MESSAGE, BagReader, stamp_ns
 from neuralfusion_ros.datasets.recording import RecordingError
-from neuralfusion_ros.mapping.poses import Matrix, PoseTrack, pose_matrix
+from neuralfusion_ros.mapping.poses import Matrix, pose_matrix
+from neuralfusion_ros.mapping.transforms import Transforms, chain_up, frame_name
 
 # Time in nanoseconds -> (4, 4) pose. Raises NoPose.
 PoseAt = Callable[[int], Matrix]
@@ -28,46 +27,36 @@ class TransformTree:
 
         Empty when no such way exists. Raises RecordingError when the way is a circle.
         """
-        chain: list[str] = []
-        while frame in self._parents and frame != root:
-            if frame in chain:
-                raise RecordingError(f"{self._bag.path}: the transforms form a circle at frame '{frame}'")
-            chain.append(frame)
-            frame = self._parents[frame]
-        return chain if root in (None, frame) else []
+        try:
+            return chain_up(self._parents, frame, root)
+        except ValueError as error:
+            raise RecordingError(f"{self._bag.path}: {error}") from None
 
     def poses(self, chain: list[str], max_gap_ns: int) -> PoseAt:
         """The pose of a chain's first frame in its root. Every transform is interpolated at the moment asked for."""
-        fixed, moving = self._read(set(chain))
-
-        def pose_at(time_ns: int) -> Matrix:
-            T = np.eye(4)
-            for frame in reversed(chain):
-                T = T @ (moving[frame].at(time_ns, max_gap_ns) if frame in moving else fixed[frame])
-            return T
-
-        return pose_at
+        transforms, root = self._read(set(chain), max_gap_ns), self._parents[chain[-1]]
+        return lambda time_ns: transforms.at(chain[0], root, time_ns)
 
     def frames(self) -> str:
         """All known frames, for error messages."""
         return ", ".join(sorted({*self._parents, *self._parents.values()})) or "none"
 
-    def _read(self, frames: set[str]) -> tuple[dict[str, Matrix], dict[str, PoseTrack]]:
-        fixed: dict[str, Matrix] = {}
-        moving: dict[str, PoseTrack] = {}
+    def _read(self, frames: set[str], max_gap_ns: int) -> Transforms:
+        transforms, found = Transforms(max_gap_ns), set()
         for is_fixed, child, parent, transform in _transforms(self._bag):
             if child not in frames or parent != self._parents[child]:
                 continue
             T_parent_child = _matrix(transform)
             if T_parent_child is None:
                 continue
+            found.add(child)
             if is_fixed:
-                fixed[child] = T_parent_child
+                transforms.add_fixed(child, parent, T_parent_child)
             else:
-                moving.setdefault(child, PoseTrack()).add(stamp_ns(transform.header.stamp), T_parent_child)
-        if missing := frames - fixed.keys() - moving.keys():
+                transforms.add_moving(child, parent, stamp_ns(transform.header.stamp), T_parent_child)
+        if missing := frames - found:
             raise RecordingError(f"{self._bag.path}: no usable transform of frame {', '.join(sorted(missing))}")
-        return fixed, moving
+        return transforms
 
 
 def _transforms(bag: BagReader) -> Iterator[tuple[bool, str, str, Any]]:
@@ -76,11 +65,6 @@ def _transforms(bag: BagReader) -> Iterator[tuple[bool, str, str, Any]]:
         for transform in message.transforms if message is not None else ():
             parent = transform.header.frame_id
             yield topic.endswith("tf_static"), frame_name(transform.child_frame_id), frame_name(parent), transform
-
-
-def frame_name(frame_id: str) -> str:
-    """Frame names of ROS 1 began with a slash, and some drivers still write it."""
-    return frame_id.removeprefix("/")
 
 
 def _matrix(transform: Any) -> Matrix | None:

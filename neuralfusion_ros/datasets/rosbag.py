@@ -13,12 +13,12 @@ from typing import Any
 
 from neuralfusion_ros.datasets.bag_poses import camera_poses
 from neuralfusion_ros.datasets.bag_reader import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, BagReader, stamp_ns
-from neuralfusion_ros.datasets.bag_transforms import frame_name
 from neuralfusion_ros.datasets.recording import MAX_POSE_GAP_NS, Frame, RecordingError
 from neuralfusion_ros.datasets.usable_frames import UnusableFrame, check_size, usable_frames
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.depth_encoding import DEPTH_ENCODINGS, decode_depth_bytes
 from neuralfusion_ros.mapping.poses import NoPose
+from neuralfusion_ros.mapping.transforms import frame_name
 
 # A radial coefficient of this size moves a corner pixel by a few hundredths of a pixel.
 _DISTORTION_TOLERANCE = 1e-4

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from math import hypot, isfinite
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from scipy.spatial.transform import Rotation, Slerp
 
 Matrix = npt.NDArray[np.float64]
+NoPoseReason = Literal["before first", "after last", "gap", "unknown"]
 
 # As loose as tf2: many sources write few decimals.
 QUATERNION_NORM_TOLERANCE = 1e-2
@@ -21,16 +23,23 @@ def pose_matrix(position_m: npt.ArrayLike, quaternion_xyzw: npt.ArrayLike) -> Ma
 
     Raises ValueError when a number is not finite or the quaternion is not of unit length.
     """
-    position, quaternion = np.asarray(position_m, np.float64), np.asarray(quaternion_xyzw, np.float64)
-    if not (np.isfinite(position).all() and np.isfinite(quaternion).all()):
+    # In plain Python: /tf brings a thousand of these in a second, and small arrays are slow.
+    px, py, pz = map(float, np.asarray(position_m, np.float64))
+    quaternion = [float(number) for number in np.asarray(quaternion_xyzw, np.float64)]
+    norm = hypot(*quaternion)
+    if not (isfinite(px) and isfinite(py) and isfinite(pz) and isfinite(norm)):
         raise ValueError("pose is not finite")
-    norm = float(np.linalg.norm(quaternion))
     if abs(norm - 1.0) > QUATERNION_NORM_TOLERANCE:
         raise ValueError(f"quaternion has length {norm:.3g}, not 1")
-    T = np.eye(4)
-    T[:3, :3] = Rotation.from_quat(quaternion).as_matrix()
-    T[:3, 3] = position
-    return T
+    x, y, z, w = (number / norm for number in quaternion)
+    return np.array(
+        (
+            (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w), px),
+            (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w), py),
+            (2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y), pz),
+            (0.0, 0.0, 0.0, 1.0),
+        )
+    )
 
 
 def position_and_quaternion(T: Matrix) -> tuple[Matrix, Matrix]:
@@ -50,27 +59,30 @@ def interpolate(T_a: Matrix, T_b: Matrix, fraction: float) -> Matrix:
 class NoPose(LookupError):
     """No pose is known for a moment. The message names the moment, the nearest poses and their distance in time.
 
-    reason: why. "before first" and "gap" are final; after "after last" the pose may still arrive.
+    reason: why. "before first" and "gap" are final; after "after last" and "unknown" (nothing was heard of the thing)
+    the pose may still arrive.
     """
 
-    def __init__(self, reason: Literal["before first", "after last", "gap"], message: str) -> None:
+    def __init__(self, reason: NoPoseReason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
 
     @property
     def may_still_come(self) -> bool:
         """True when a later call can succeed because newer poses may arrive."""
-        return self.reason == "after last"
+        return self.reason in ("after last", "unknown")
 
 
 class PoseTrack:
     """Poses sorted by time. Used live by one thread of a node, and for whole recordings.
 
     keep_ns: poses older than this, counted back from the newest one, are dropped. None keeps all.
+    jump_back_ns: a pose older by more than this than the newest means that time began again, as when a recording is
+    repeated; all poses from before are forgotten. None: never.
     """
 
-    def __init__(self, keep_ns: int | None = None) -> None:
-        self._keep_ns = keep_ns
+    def __init__(self, keep_ns: int | None = None, jump_back_ns: int | None = None) -> None:
+        self._keep_ns, self._jump_back_ns = keep_ns, jump_back_ns
         self._stamps: list[int] = []
         self._poses: list[Matrix] = []
 
@@ -82,8 +94,14 @@ class PoseTrack:
         self._stamps.clear()
         self._poses.clear()
 
+    def begin_again(self, stamp_ns: int) -> None:
+        """Forget all poses if it is now stamp_ns and that is a jump back in time. The first pose after it may be in."""
+        if self._jump_back_ns is not None and self._stamps and stamp_ns < self._stamps[-1] - self._jump_back_ns:
+            self.clear()
+
     def add(self, stamp_ns: int, T_world_camera: Matrix) -> None:
         """Store a (4, 4) pose. Any order of time is accepted; a pose with a known stamp replaces the older one."""
+        self.begin_again(stamp_ns)
         pose = np.array(T_world_camera, np.float64)
         index = bisect_left(self._stamps, stamp_ns)
         if index < len(self._stamps) and self._stamps[index] == stamp_ns:

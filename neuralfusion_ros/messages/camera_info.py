@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""sensor_msgs/CameraInfo to and from a pinhole camera, with binning and region of interest (REP-104)."""
+"""sensor_msgs/CameraInfo to and from a pinhole camera, with distortion, binning and region of interest (REP-104).
+
+One camera info serves two images. K and D describe the image as the lens made it, P the one that was rectified. So a
+rectified image is read with P, and D is none of its business; any other image is read with K, after D was undone.
+"""
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import NamedTuple
 
-import numpy as np
 from sensor_msgs.msg import CameraInfo
 
 from neuralfusion_ros.mapping.camera import PinholeCamera
+from neuralfusion_ros.mapping.rectification import Distortion
 from neuralfusion_ros.messages.errors import BadMessage
 from neuralfusion_ros.messages.stamps import ns_to_stamp
 
 # A radial coefficient of this size moves the corner pixel of a wide VGA camera by a few hundredths of a pixel.
 DISTORTION_TOLERANCE = 1e-4
+# Name in ROS -> number of coefficients, in the order of Distortion's fields.
+DISTORTION_MODELS = {"plumb_bob": 5, "rational_polynomial": 8}
 
 
 class _Region(NamedTuple):
@@ -25,17 +32,15 @@ class _Region(NamedTuple):
     height: int
 
 
-def decode_camera(info: CameraInfo, expected_size: tuple[int, int]) -> PinholeCamera:
-    """The camera of an image of expected_size = (width, height) pixels.
+def decode_camera(info: CameraInfo, expected_size: tuple[int, int], rectified: bool = False) -> PinholeCamera:
+    """The camera of an image of expected_size = (width, height) pixels, without its distortion.
 
-    Binned pixels are taken as the mean of the pixels that they cover, so the centre of the first one lies
-    (binning - 1) / 2 unbinned pixels inside the region.
-    Raises BadMessage: 'intrinsics', 'distortion' (the image must be undistorted) or 'size'.
+    rectified: the image is, so P counts; where a driver leaves P empty, K is taken for both. Binned pixels are taken
+    as the mean of the pixels that they cover, so the centre of the first one lies (binning - 1) / 2 unbinned pixels
+    inside the region.
+    Raises BadMessage: 'intrinsics' or 'size'.
     """
-    fx, skew, cx, _, fy, cy, *_ = (float(value) for value in info.k)
-    if skew != 0:
-        raise BadMessage("intrinsics", f"The camera matrix has skew {skew:g}, which a pinhole camera cannot have.")
-    _check_distortion(info)
+    fx, fy, cx, cy = _intrinsics(info, rectified)
     region = _region(info)
     bin_x, bin_y = max(1, info.binning_x), max(1, info.binning_y)
     size = (region.width // bin_x, region.height // bin_y)
@@ -50,6 +55,24 @@ def decode_camera(info: CameraInfo, expected_size: tuple[int, int]) -> PinholeCa
         raise BadMessage("intrinsics", f"The camera info is not usable: {error}.") from None
 
 
+def decode_distortion(info: CameraInfo) -> Distortion | None:
+    """The distortion of an image that was not rectified; None if it has none to speak of. Raises BadMessage."""
+    coefficients = [float(value) for value in info.d]
+    # Written so that NaN counts as something.
+    if all(abs(value) <= DISTORTION_TOLERANCE for value in coefficients):
+        return None
+    known = DISTORTION_MODELS.get(info.distortion_model)
+    if known is None:
+        names = " and ".join(DISTORTION_MODELS)
+        detail = f"Only {names} distortion can be undone, not '{info.distortion_model}'; send rectified images."
+        raise BadMessage("distortion", detail)
+    used, others = coefficients[:known], coefficients[known:]
+    if any(value != 0 for value in others) or not all(map(isfinite, used)):
+        shown = ", ".join(f"{value:g}" for value in coefficients)
+        raise BadMessage("distortion", f"These are no coefficients of {info.distortion_model} distortion: {shown}.")
+    return Distortion(*used)
+
+
 def encode_camera(camera: PinholeCamera, stamp_ns: int, frame_id: str) -> CameraInfo:
     """The CameraInfo of an undistorted camera."""
     info = CameraInfo(width=camera.width, height=camera.height, distortion_model="plumb_bob", d=[0.0] * 5)
@@ -61,12 +84,15 @@ def encode_camera(camera: PinholeCamera, stamp_ns: int, frame_id: str) -> Camera
     return info
 
 
-def _check_distortion(info: CameraInfo) -> None:
-    coefficients = np.asarray(info.d, dtype=np.float64)
-    # Written so that NaN is refused too.
-    if not (np.abs(coefficients) <= DISTORTION_TOLERANCE).all():
-        detail = f"The camera has '{info.distortion_model}' distortion; send rectified images with their camera info."
-        raise BadMessage("distortion", detail)
+def _intrinsics(info: CameraInfo, rectified: bool) -> tuple[float, float, float, float]:
+    """fx, fy, cx, cy of the whole sensor."""
+    if rectified and info.p[0] != 0:
+        fx, skew, cx, _, _, fy, cy, *_ = (float(value) for value in info.p)
+    else:
+        fx, skew, cx, _, fy, cy, *_ = (float(value) for value in info.k)
+    if skew != 0:
+        raise BadMessage("intrinsics", f"The camera matrix has skew {skew:g}, which a pinhole camera cannot have.")
+    return fx, fy, cx, cy
 
 
 def _region(info: CameraInfo) -> _Region:

@@ -108,6 +108,10 @@ class CdrReader:
         """The next uint32."""
         return int.from_bytes(self.raw(4, 4), "little")
 
+    def doubles(self, count: int) -> tuple[float, ...]:
+        """The next `count` float64."""
+        return struct.unpack(f"<{count}d", self.raw(8 * count, 8))
+
     def string(self) -> str:
         """The next string."""
         data = bytes(self.raw(self.uint32()))

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
+from neuralfusion_ros.nodes.camera_input import CameraInput
 from neuralfusion_ros.nodes.fusion_work import FusionWork
 from neuralfusion_ros.nodes.rejections import Rejections
 
@@ -17,46 +19,53 @@ _PATIENCE_S = 2.0
 
 
 class FusionReport:
-    """image_topic, info_topic: full names, for the messages."""
+    """full_name: gives the full name of a topic, for the messages."""
 
-    def __init__(self, work: FusionWork, rejections: Rejections, image_topic: str, info_topic: str) -> None:
-        self._work, self._rejections = work, rejections
-        self._image_topic, self._info_topic = image_topic, info_topic
+    def __init__(self, work: FusionWork, rejections: Rejections, full_name: Callable[[str], str]) -> None:
+        self._work, self._rejections, self._full_name = work, rejections, full_name
         self._begin_s = time.monotonic()
-        self._newest_image_s: float | None = None
 
     def begin(self) -> None:
         """From now on frames are expected."""
-        self._begin_s, self._newest_image_s = time.monotonic(), None
-
-    def image_came(self) -> None:
-        """An image has come, usable or not."""
-        self._newest_image_s = time.monotonic()
+        self._begin_s = time.monotonic()
+        for camera in self._work.cameras:
+            camera.newest_image_s = None
 
     def problem(self) -> str:
-        """Why no frame was integrated for a while; empty when there was one."""
+        """Why no frame was integrated for a while, of the first camera without; empty when all have one."""
+        return next((text for text in map(self._problem_of, self._work.cameras) if text), "")
+
+    def _problem_of(self, camera: CameraInput) -> str:
         now_s = time.monotonic()
-        if now_s - max(self._begin_s, self._work.newest_s or 0.0) < _PATIENCE_S:
+        if now_s - max(self._begin_s, camera.newest_s or 0.0) < _PATIENCE_S:
             return ""
-        if self._newest_image_s is None:
-            return f"no message on {self._image_topic} yet"
-        if now_s - self._newest_image_s > _PATIENCE_S:
-            return f"no message on {self._image_topic} any more: the last came {now_s - self._newest_image_s:.0f} s ago"
-        if not self._work.has_camera_info:
-            return f"no message on {self._info_topic} yet"
-        return f"no frame could be used, {self._rejections.last}" if self._rejections.last else "no frame is done yet"
+        topic = self._full_name(camera.image_topic)
+        if camera.newest_image_s is None:
+            return self._silence(topic)
+        if now_s - camera.newest_image_s > _PATIENCE_S:
+            return f"no message on {topic} any more: the last came {now_s - camera.newest_image_s:.0f} s ago"
+        if not camera.has_camera_info:
+            return self._silence(self._full_name(camera.info_topic))
+        what = f"no frame of {camera.name}".removesuffix(" of ")
+        why = self._rejections.last_of(camera.name) or self._rejections.last
+        return f"{what} could be used, {why}" if why else f"{what} is done yet"
+
+    def _silence(self, topic: str) -> str:
+        why = self._rejections.last_of(topic)
+        return f"no message on {topic} yet" + (f": {why}" if why else "")
 
     def values(self) -> dict[str, Any]:
         """What /diagnostics shows."""
         work, counts = self._work, self._rejections.counts
-        age_s = "" if work.newest_s is None else f"{time.monotonic() - work.newest_s:.1f}"
+        newest_s = max((camera.newest_s for camera in work.cameras if camera.newest_s is not None), default=None)
+        age_s = "" if newest_s is None else f"{time.monotonic() - newest_s:.1f}"
         return {
-            "received": work.received,
+            "received": self._received(),
             "integrated": work.integrated,
             "rejected": _rejected(counts).total(),
             **{f"rejected.{reason}": count for reason, count in sorted(_rejected(counts).items())},
             "dropped": counts[DROPPED],
-            "queue_length": len(work.queue),
+            "queue_length": sum(len(camera.queue) for camera in work.cameras),
             "ms_p50": work.durations.percentile(50),
             "ms_p95": work.durations.percentile(95),
             "blocks": work.n_blocks,
@@ -67,6 +76,7 @@ class FusionReport:
             "map_id": work.sender.map_id,
             "sequence": work.sender.sequence,
             "blocks_to_send": work.sender.waiting,
+            **self._values_of_cameras(),
         }
 
     def line(self) -> str:
@@ -74,10 +84,22 @@ class FusionReport:
         work, counts = self._work, self._rejections.counts
         reasons = ", ".join(f"{count} {reason}" for reason, count in _rejected(counts).most_common()) or "none"
         return (
-            f"{work.received} images, {work.integrated} integrated, {counts[DROPPED]} dropped, rejected: {reasons}; "
+            f"{self._received()} images, {work.integrated} integrated, {counts[DROPPED]} dropped, rejected: {reasons}; "
             f"{work.durations.percentile(50):.0f} ms p50, {work.durations.percentile(95):.0f} ms p95; "
             f"{work.n_blocks} blocks, {work.map_bytes / 1e6:.1f} MB"
         )
+
+    def _received(self) -> int:
+        return sum(camera.received for camera in self._work.cameras)
+
+    def _values_of_cameras(self) -> dict[str, int]:
+        """The share of each camera, when there are several."""
+        values: dict[str, int] = {}
+        for camera in self._work.cameras:
+            if camera.name:
+                values[f"{camera.name}.received"] = camera.received
+                values[f"{camera.name}.integrated"] = camera.integrated
+        return values
 
 
 def _rejected(counts: Counter[str]) -> Counter[str]:

@@ -1,82 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The work of the fusion node: frames that wait for their pose, fusion, and the stream of changed blocks. No topics."""
+"""The work of the fusion node: the frames of its cameras, fusion, and the stream of changed blocks. No topics."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-from sensor_msgs.msg import CameraInfo
-
-from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.mapper import Mapper
-from neuralfusion_ros.mapping.poses import Matrix, NoPose
-from neuralfusion_ros.messages.camera_info import decode_camera
-from neuralfusion_ros.messages.errors import BadMessage
+from neuralfusion_ros.messages.stamps import NS_PER_S
 from neuralfusion_ros.nodes.block_sender import BlockSender
-from neuralfusion_ros.nodes.bounded_queue import BoundedQueue
+from neuralfusion_ros.nodes.camera_input import CameraInput, ReadyFrame
 from neuralfusion_ros.nodes.diagnostics import Durations
 from neuralfusion_ros.nodes.parameters import FusionParameters
-from neuralfusion_ros.nodes.pose_source import JUMP_BACK_NS, PoseSource
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.schedule import Schedule
+from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 from neuralfusion_ros.nodes.worker import Worker
 
 _MESSAGES_AT_ONCE = 8
 _RECEIVERS_LAG_S = 0.01
 
 
-class _NotYet(BadMessage):
-    """Something that a frame needs is missing, but may still come."""
-
-
-@dataclass(eq=False)
-class DepthFrame:
-    """A decoded image that waits. missing: what the worker last found missing for it."""
-
-    stamp_ns: int
-    frame_id: str
-    depth_m: npt.NDArray[np.float32]
-    arrived_s: float
-    missing: BadMessage | None = None
-
-
 class FusionWork:
     """Callbacks hand in what they receive and what is to be done; the map is touched by the worker alone.
 
-    received, integrated: frames. blocks_refused: for want of memory. newest_ns: stamp of the newest integrated frame;
-    newest_s: when it was integrated, on the clock that never jumps. n_blocks, map_bytes: size of the map.
+    integrated: frames. blocks_refused: for want of memory. newest_ns: stamp of the newest integrated frame.
+    n_blocks, map_bytes: size of the map.
     """
 
     def __init__(
         self,
         mapper: Mapper,
         sender: BlockSender,
-        poses: PoseSource,
+        cameras: Sequence[CameraInput],
         parameters: FusionParameters,
         rejections: Rejections,
+        log: ThrottledLog,
     ) -> None:
-        self._mapper, self.sender, self._poses, self._rejections = mapper, sender, poses, rejections
-        self._max_wait_s = parameters.max_wait_for_pose_s
-        self._depth_range_m = (parameters.min_depth, parameters.max_depth)
+        self._mapper, self.sender, self.cameras, self._rejections = mapper, sender, list(cameras), rejections
+        self._log, self._reset_on_restart = log, parameters.on_time_jump == "reset"
+        self._restarts = 0
+        for camera in self.cameras:
+            camera.on_restart = self._restart
         self._publishing = Schedule(parameters.publish_rate_hz)
-        self.queue: BoundedQueue[DepthFrame] = BoundedQueue(parameters.max_queue_length)
-        self._camera_info: CameraInfo | None = None
-        self._last_stamp_ns: int | None = None
-        self.received = self.integrated = self.blocks_refused = self.newest_ns = 0
+        self.integrated = self.blocks_refused = self.newest_ns = 0
         self.n_blocks = self.map_bytes = 0
-        self.newest_s: float | None = None
         self._map_changed = False
         self.durations = Durations()
         self._worker = Worker(self._step, rejections.unexpected)
 
     def start(self) -> None:
         """Begins to work, with the map as it is and without frames from before."""
-        self.queue.take_all()
-        self._camera_info = self._last_stamp_ns = None
+        for camera in self.cameras:
+            camera.begin()
         self._worker = Worker(self._step, self._rejections.unexpected)
         self._worker.start()
 
@@ -88,34 +65,17 @@ class FusionWork:
         """Something has come that a frame may have waited for."""
         self._worker.wake()
 
-    @property
-    def has_camera_info(self) -> bool:
-        """A camera info has come."""
-        return self._camera_info is not None
-
-    def set_camera_info(self, info: CameraInfo) -> None:
-        """The camera of the frames from now on; whether it is usable shows when it meets a frame."""
-        self._camera_info = info
-        self.wake()
-
-    def add_frame(self, stamp_ns: int, frame_id: str, depth_m: npt.NDArray[np.float32]) -> None:
-        """Queues an image. depth_m: (H, W) metres. Raises BadMessage 'no_depth' or 'time_backwards'."""
-        nearest_m, farthest_m = self._depth_range_m
-        if not ((depth_m >= nearest_m) & (depth_m <= farthest_m) & (depth_m > 0)).any():
-            raise BadMessage("no_depth", f"No pixel has a depth between {nearest_m:g} and {farthest_m:g} m.")
-        self._check_time(stamp_ns)
-        dropped = self.queue.put(DepthFrame(stamp_ns, frame_id, depth_m, time.monotonic()))
-        if dropped is not None:
-            self._reject_dropped(dropped)
-        self.wake()
+    def start_lap(self) -> None:
+        """The cameras may have been moved."""
+        for camera in self.cameras:
+            camera.start_lap()
 
     def reset(self) -> Future[str]:
         """Forgets the map and begins another one."""
 
         def job() -> str:
-            self._mapper.reset()
-            self.sender.start_new_map()
-            self._note_size()
+            self._reset()
+            self.start_lap()
             return "The map is empty."
 
         return self._worker.submit(job)
@@ -124,69 +84,43 @@ class FusionWork:
         """Sends the whole map once more."""
         self._worker.submit(lambda: self.sender.resend(self._mapper.grid))
 
-    def _check_time(self, stamp_ns: int) -> None:
-        last_ns, self._last_stamp_ns = self._last_stamp_ns, stamp_ns
-        if last_ns is None or stamp_ns > last_ns:
-            return
-        if stamp_ns < last_ns - JUMP_BACK_NS:
-            # A recording that begins again. What waits belongs to the end of the last round.
-            self._poses.time_jumped_back(stamp_ns)
-            for frame in self.queue.take_all():
-                self._reject_dropped(frame)
-            return
-        self._last_stamp_ns = last_ns
-        text = f"The image of {stamp_ns / 1e9:.6f} s came after that of {last_ns / 1e9:.6f} s."
-        raise BadMessage("time_backwards", text)
+    def _restart(self, last_ns: int, stamp_ns: int) -> None:
+        """Time begins again, for all cameras. The worker learns it from the first frame that came after it."""
+        text = f"time jumped back by {(last_ns - stamp_ns) / NS_PER_S:.1f} s"
+        self._log.warn("restart", f"{text}; the map {'begins anew' if self._reset_on_restart else 'goes on'}")
+        for camera in self.cameras:
+            camera.restart(last_ns, stamp_ns)
 
-    def _reject_dropped(self, frame: DepthFrame) -> None:
-        reason = frame.missing or BadMessage("queue_full", "Fusion is slower than the images; the oldest was dropped.")
-        self._rejections.reject(reason.reason, reason.detail)
+    def _reset(self) -> None:
+        self._mapper.reset()
+        self.sender.start_new_map()
+        self._note_size()
 
     def _step(self) -> float | None:
-        """One frame, a few messages. Returns the seconds until there is more to do."""
-        frame = self.queue.oldest()
-        frame_wait_s = self._handle(frame) if frame else None
-        waits = [wait for wait in (frame_wait_s, self._publish()) if wait is not None]
-        return min(waits, default=None)
+        """One frame of each camera, a few messages. Returns the seconds until there is more to do."""
+        waits = [self._use_frame(camera) for camera in self.cameras]
+        waits.append(self._publish())
+        return min((wait for wait in waits if wait is not None), default=None)
 
-    def _handle(self, frame: DepthFrame) -> float:
-        """Uses or rejects the oldest frame, or lets it wait. Returns the seconds until something can change."""
-        problem: Exception | None = None
-        try:
-            camera, pose = self._camera_of(frame), self._pose_of(frame)
-        except _NotYet as missing:
-            frame.missing = problem = missing
-            wait_s = frame.arrived_s + self._max_wait_s - time.monotonic()
-            if wait_s > 0:
-                return wait_s
-        except Exception as error:
-            problem = error
-        if self.queue.remove(frame):
-            with self._rejections.gate():
-                if problem is not None:
-                    raise problem
-                self._integrate(frame, camera, pose)
-        return 0.0
+    def _use_frame(self, camera: CameraInput) -> float | None:
+        """Integrates the camera's oldest frame if it can be used. Returns the seconds until something can change."""
+        frame, wait_s = camera.take()
+        if frame is not None:
+            with self._rejections.gate(camera.name):
+                self._integrate(frame)
+                camera.integrated += 1
+                camera.newest_s = time.monotonic()
+        return wait_s
 
-    def _camera_of(self, frame: DepthFrame) -> PinholeCamera:
-        if self._camera_info is None:
-            raise _NotYet("no_camera_info", "No camera info has come yet.")
-        height, width = frame.depth_m.shape
-        return decode_camera(self._camera_info, (width, height))
-
-    def _pose_of(self, frame: DepthFrame) -> Matrix:
-        try:
-            return self._poses.at(frame.stamp_ns, frame.frame_id)
-        except NoPose as error:
-            kind = _NotYet if error.may_still_come else BadMessage
-            raise kind("no_pose", str(error)) from None
-
-    def _integrate(self, frame: DepthFrame, camera: PinholeCamera, pose: Matrix) -> None:
+    def _integrate(self, frame: ReadyFrame) -> None:
+        if self._reset_on_restart and frame.restarts != self._restarts:
+            self._reset()
+        self._restarts = frame.restarts
         begin_s = time.perf_counter()
-        result = self._mapper.integrate(frame.depth_m, pose, camera)
+        result = self._mapper.integrate(frame.depth_m, frame.T_world_camera, frame.camera)
         self.durations.add(time.perf_counter() - begin_s)
         self.integrated += 1
-        self.newest_ns, self.newest_s = frame.stamp_ns, time.monotonic()
+        self.newest_ns = frame.stamp_ns
         self._map_changed = True
         self._note_size()
         if result.blocks_refused:

@@ -14,8 +14,9 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from neuralfusion_ros.mapping.model import LatentModel, ModelError, load_model
+from neuralfusion_ros.nodes.declared_parameters import declare_parameters
 from neuralfusion_ros.nodes.diagnostics import Report, diagnostic_array
-from neuralfusion_ros.nodes.parameters import CommonParameters, ParameterError, declare_parameters
+from neuralfusion_ros.nodes.parameters import CommonParameters, ParameterError
 from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 
 BAD_INPUT = 2

@@ -2,28 +2,25 @@
 """The ROS parameters of all nodes: the one place that names them, their defaults, limits and meaning.
 
 `python -m neuralfusion_ros.nodes.parameters` writes config/default.yaml and docs/parameters.md from it.
-Needs ROS only where a node is handed in.
+Needs no ROS; nodes/declared_parameters.py hands them to a node.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from neuralfusion_ros.mapping.settings import MAX_WEIGHT, MapSettings
 
-if TYPE_CHECKING:
-    from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
-    from rclpy.node import Node
-    from rclpy.parameter import Parameter as RosParameter
+Value = bool | int | float | str | tuple[str, ...]
 
-Value = bool | int | float | str
-
-TYPE_NAMES = {bool: "bool", int: "integer", float: "double", str: "string"}
+TYPE_NAMES = {bool: "bool", int: "integer", float: "double", str: "string", tuple: "string array"}
+# ROS cannot tell an empty list of strings from one of bytes.
+NO_NAMES = ("",)
 MADE_BY = "python -m neuralfusion_ros.nodes.parameters"
 
 
@@ -88,12 +85,50 @@ class FusionParameters(CommonParameters):
     depth_scale: float = _parameter(
         0.001, "Metres per unit of a 16UC1 depth image.", unit="m", minimum=1e-6, maximum=1.0
     )
+    cameras: tuple[str, ...] = _parameter(
+        NO_NAMES,
+        "Names of several cameras that make one map, such as `[front, rear]`; each has its topics `NAME/depth/image`, "
+        "`NAME/depth/camera_info` and, for pose_source `pose`, `NAME/pose`. Empty: one camera without a name.",
+    )
     pose_source: str = _parameter(
-        "pose", "Where poses come from: topic `pose`, topic `odom`, or tf2.", choices=("pose", "odom", "tf")
+        "pose",
+        "Where poses come from: topic `pose`, topic `odom`, or `/tf` and `/tf_static`.",
+        choices=("pose", "odom", "tf"),
+    )
+    camera_mounting: str = _parameter(
+        "",
+        "Where the camera sits on the body whose poses come on `pose` or `odom`: `x y z qx qy qz qw` of its optical "
+        "frame in the body's frame, or `tf` to look it up in the transforms (`odom` only). Empty: the poses are those "
+        "of the optical frame. Several cameras may have `NAME.camera_mounting` each.",
+    )
+    time_offset_s: float = _parameter(
+        0.0,
+        "Added to the stamp of an image before its pose is looked up, for a known delay between the two.",
+        unit="s",
+        minimum=-10.0,
+        maximum=10.0,
+    )
+    max_pose_jump_m: float = _parameter(
+        0.0,
+        "Frames further away than this from the last one used are refused, until the pose comes back or `~/reset` or "
+        "`~/resume` is called. 0: off.",
+        unit="m",
+        minimum=0.0,
+        maximum=1000.0,
+    )
+    max_pose_jump_rad: float = _parameter(
+        0.0, "The same for the turn of the camera. 0: off.", unit="rad", minimum=0.0, maximum=3.15
+    )
+    image_rectified: str = _parameter(
+        "auto",
+        "Whether the images are rectified: then the camera info's P counts, else K, and D is undone. `auto`: if the "
+        "image topic has the word rect or rectified in its name.",
+        choices=("auto", "yes", "no"),
     )
     input_qos: str = _parameter(
         "sensor_data",
-        "Quality of service of the image, camera info and pose subscriptions.",
+        "Quality of service of the image, camera info and pose subscriptions. Publishers that are best effort are "
+        "heard with `sensor_data` alone.",
         choices=("sensor_data", "default", "reliable"),
     )
     max_queue_length: int = _parameter(
@@ -101,10 +136,20 @@ class FusionParameters(CommonParameters):
     )
     pose_buffer_s: float = _parameter(10.0, "Time for which poses are kept.", unit="s", minimum=0.1, maximum=3600.0)
     max_wait_for_pose_s: float = _parameter(
-        1.0, "Time for which a frame waits for its pose.", unit="s", minimum=0.0, maximum=60.0
+        1.0,
+        "Time for which a frame waits for its pose, on the clock of the wall. A slow simulation needs more.",
+        unit="s",
+        minimum=0.0,
+        maximum=60.0,
     )
     max_pose_gap_s: float = _parameter(
         0.2, "Largest distance in time of two poses to interpolate between.", unit="s", minimum=0.0, maximum=60.0
+    )
+    on_time_jump: str = _parameter(
+        "continue",
+        "What happens to the map when the stamps of the images go back by more than a second, as when a recording or a "
+        "simulation begins again.",
+        choices=("continue", "reset"),
     )
     max_weight: float = _parameter(
         MapSettings.max_weight,
@@ -123,6 +168,16 @@ class FusionParameters(CommonParameters):
         minimum=-3600.0,
         maximum=3600.0,
     )
+
+    def camera_names(self) -> list[str]:
+        """The names of several cameras; none for a single one. Raises ParameterError."""
+        names = [name for name in self.cameras if name]
+        for name in names:
+            if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) or names.count(name) > 1:
+                raise ParameterError(
+                    f"cameras must be different names of letters, digits and _, not {', '.join(names)}"
+                )
+        return names
 
     def map_settings(self) -> MapSettings:
         """What the mapper takes from here. Raises ParameterError when the values do not go together."""
@@ -180,8 +235,6 @@ NODES: dict[str, type[Any]] = {
     "replay_node": ReplayParameters,
 }
 
-P = TypeVar("P")
-
 
 def parameters_of(kind: type[Any]) -> list[Parameter]:
     """The parameters of a dataclass above, in its order, each with its name and nodes."""
@@ -195,55 +248,7 @@ def parameters_of(kind: type[Any]) -> list[Parameter]:
     ]
 
 
-def declare_parameters(node: Node, kind: type[Any]) -> None:
-    """Declares the parameters of `kind` with their descriptors. Raises ParameterError when an override is refused."""
-    from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-
-    parameters = parameters_of(kind)
-    choices = {parameter.name: parameter.choices for parameter in parameters if parameter.choices}
-    node.add_on_set_parameters_callback(lambda changed: _check_choices(choices, changed))
-    for parameter in parameters:
-        try:
-            node.declare_parameter(parameter.name, parameter.default, descriptor(parameter))
-        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
-            raise ParameterError(str(error)) from error
-
-
-def read_parameters(node: Node, kind: type[P]) -> P:
-    """The values that a node's declared parameters have now."""
-    return kind(**{parameter.name: node.get_parameter(parameter.name).value for parameter in parameters_of(kind)})
-
-
-def descriptor(parameter: Parameter) -> ParameterDescriptor:
-    """What ROS tools show about a parameter, and the range that rclpy enforces."""
-    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-
-    result = ParameterDescriptor(
-        description=parameter.description, read_only=parameter.read_only, additional_constraints=_limits(parameter)
-    )
-    if parameter.minimum is None or parameter.maximum is None:
-        return result
-    if isinstance(parameter.default, int):
-        limits = IntegerRange(from_value=int(parameter.minimum), to_value=int(parameter.maximum))
-        result.integer_range = [limits]
-    else:
-        limits = FloatingPointRange(from_value=float(parameter.minimum), to_value=float(parameter.maximum))
-        result.floating_point_range = [limits]
-    return result
-
-
-def _check_choices(choices: dict[str, tuple[str, ...]], changed: Sequence[RosParameter]) -> SetParametersResult:
-    from rcl_interfaces.msg import SetParametersResult
-
-    for parameter in changed:
-        allowed = choices.get(parameter.name)
-        if allowed and parameter.value not in allowed:
-            reason = f"{parameter.name} must be one of {', '.join(allowed)}, not {parameter.value!r}"
-            return SetParametersResult(successful=False, reason=reason)
-    return SetParametersResult(successful=True)
-
-
-def _limits(parameter: Parameter) -> str:
+def limits_text(parameter: Parameter) -> str:
     """Such as "0.1 to 5 m", "one of: a, b" or nothing."""
     if parameter.choices:
         return f"one of: {', '.join(parameter.choices)}"
@@ -260,7 +265,7 @@ def yaml_text() -> str:
         # `/**/` makes the section hold in every namespace.
         lines += ["", f"/**/{node}:", "  ros__parameters:"]
         for parameter in parameters_of(kind):
-            limits = _limits(parameter)
+            limits = limits_text(parameter)
             lines.append(f"    # {parameter.description}" + (f" [{limits}]" if limits else ""))
             lines.append(f"    {parameter.name}: {json.dumps(parameter.default)}")
     return "\n".join(lines) + "\n"
@@ -280,7 +285,7 @@ def markdown_text() -> str:
         for parameter in parameters_of(kind):
             name = f"`{parameter.name}`" + ("" if parameter.read_only else " *")
             cells = [name, TYPE_NAMES[type(parameter.default)], f"`{json.dumps(parameter.default)}`"]
-            lines.append("| " + " | ".join([*cells, _limits(parameter), parameter.description]) + " |")
+            lines.append("| " + " | ".join([*cells, limits_text(parameter), parameter.description]) + " |")
     return "\n".join(lines) + "\n"
 
 

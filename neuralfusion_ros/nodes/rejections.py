@@ -23,6 +23,7 @@ class Rejections:
         self._lock = Lock()
         self._counts: Counter[str] = Counter()
         self._known_errors: set[str] = set()
+        self._last_of: dict[str, str] = {}
         self.last = ""
 
     @property
@@ -31,12 +32,19 @@ class Rejections:
         with self._lock:
             return Counter(self._counts)
 
-    def reject(self, reason: str, detail: str) -> None:
-        """Counts one thing that cannot be used. detail: a sentence for the log."""
+    def reject(self, reason: str, detail: str, source: str = "") -> None:
+        """Counts one thing that cannot be used. detail: a sentence for the log. source: what sent it, if there are
+        several."""
+        text = f"{source}: {detail}" if source else detail
         with self._lock:
             self._counts[reason] += 1
-            self.last = f"{reason}: {detail}"
-        self._throttled.warn(reason, f"rejected, {reason}: {detail}")
+            self.last = self._last_of[source] = f"{reason}: {text}"
+        self._throttled.warn(reason, f"rejected, {reason}: {text}")
+
+    def last_of(self, source: str) -> str:
+        """The last thing rejected of this source, or nothing."""
+        with self._lock:
+            return self._last_of.get(source, "")
 
     def unexpected(self, error: Exception) -> None:
         """Counts an error that nobody foresaw as 'internal'. Each kind is logged once."""
@@ -53,11 +61,11 @@ class Rejections:
             self._logger.error(f"internal error, the node goes on: {kind}: {text} (not logged again)")
 
     @contextmanager
-    def gate(self) -> Iterator[None]:
+    def gate(self, source: str = "") -> Iterator[None]:
         """Turns exceptions of the block into counts."""
         try:
             yield
         except BadMessage as error:
-            self.reject(error.reason, error.detail)
+            self.reject(error.reason, error.detail, source)
         except Exception as error:
             self.unexpected(error)

@@ -19,10 +19,11 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Empty
 from visualization_msgs.msg import MarkerArray
 
+from neuralfusion_ros.nodes.declared_parameters import read_parameters
 from neuralfusion_ros.nodes.diagnostics import Report
 from neuralfusion_ros.nodes.latent_copy import LatentCopy
 from neuralfusion_ros.nodes.mapping_node import BLOCKS_DEPTH, MappingNode, load_model_for, reliable
-from neuralfusion_ros.nodes.parameters import TranslatorParameters, read_parameters
+from neuralfusion_ros.nodes.parameters import TranslatorParameters
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.run_node import check_arguments, run_node
 from neuralfusion_ros.nodes.services import create_trigger

@@ -12,7 +12,8 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 from neuralfusion_ros.mapping.camera import PinholeCamera
-from neuralfusion_ros.messages.camera_info import decode_camera, encode_camera
+from neuralfusion_ros.mapping.rectification import Distortion, rectify
+from neuralfusion_ros.messages.camera_info import decode_camera, decode_distortion, encode_camera
 from neuralfusion_ros.messages.errors import BadMessage
 from neuralfusion_ros.messages.stamps import stamp_to_ns
 
@@ -34,15 +35,64 @@ def test_round_trip_through_ros():
 
 
 @pytest.mark.parametrize("coefficients", [[], [0.0] * 5, [0.0] * 8, [1e-5, 0.0, 0.0, 0.0, 0.0]])
-def test_undistorted_images_are_accepted(coefficients):
-    assert decode_camera(make_info(d=coefficients), (640, 480)) == CAMERA
+@pytest.mark.parametrize("model", ["plumb_bob", "", "equidistant"])
+def test_coefficients_of_next_to_nothing_are_no_distortion(coefficients, model):
+    assert decode_distortion(make_info(d=coefficients, distortion_model=model)) is None
 
 
-@pytest.mark.parametrize("coefficients", [[0.1, 0.0, 0.0, 0.0, 0.0], [0.0, 0.0, -0.01, 0.0, 0.0], [float("nan")]])
-def test_distorted_images_are_refused(coefficients):
-    with pytest.raises(BadMessage) as caught:
-        decode_camera(make_info(d=coefficients), (640, 480))
+@pytest.mark.parametrize(
+    ("model", "coefficients", "lens"),
+    [
+        ("plumb_bob", [0.1, 0.2, 0.3, 0.4, 0.5], Distortion(0.1, 0.2, 0.3, 0.4, 0.5)),
+        ("plumb_bob", [0.1, 0.2, 0.3, 0.4], Distortion(0.1, 0.2, 0.3, 0.4)),
+        ("rational_polynomial", [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], Distortion(1, 2, 3, 4, 5, 6, 7, 8)),
+        ("rational_polynomial", [1.0] * 8 + [0.0] * 6, Distortion(*[1.0] * 8)),
+    ],
+)
+def test_the_coefficients_come_in_the_order_of_ros(model, coefficients, lens):
+    assert decode_distortion(make_info(d=coefficients, distortion_model=model)) == lens
+
+
+@pytest.mark.parametrize(
+    ("model", "coefficients", "why"),
+    [
+        ("equidistant", [0.1] * 4, "not 'equidistant'; send rectified images"),
+        ("", [0.1] * 5, "not ''"),
+        ("plumb_bob", [0.1] * 8, "no coefficients of plumb_bob"),
+        ("plumb_bob", [float("nan")] * 5, "no coefficients of plumb_bob"),
+        ("rational_polynomial", [0.1] * 12, "no coefficients of rational_polynomial"),
+    ],
+)
+def test_distortion_that_cannot_be_undone_is_refused_by_name(model, coefficients, why):
+    with pytest.raises(BadMessage, match=why) as caught:
+        decode_distortion(make_info(d=coefficients, distortion_model=model))
     assert caught.value.reason == "distortion"
+
+
+def with_p(fx, fy, cx, cy, skew=0.0):
+    return [fx, skew, cx, -30.0, 0.0, fy, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
+
+
+def test_rectified_images_are_read_with_p_and_others_with_k():
+    info = make_info(p=with_p(500.0, 501.0, 300.0, 200.0), d=[0.1] * 5)
+    assert decode_camera(info, (640, 480)) == CAMERA
+    assert decode_camera(info, (640, 480), rectified=True) == PinholeCamera(640, 480, 500.0, 501.0, 300.0, 200.0)
+
+
+def test_an_empty_p_is_not_used():
+    assert decode_camera(make_info(p=[0.0] * 12), (640, 480), rectified=True) == CAMERA
+
+
+def test_binning_and_region_hold_for_p_too():
+    roi = RegionOfInterest(x_offset=40, y_offset=20, width=320, height=240)
+    info = make_info(p=with_p(500.0, 500.0, 300.0, 200.0), binning_x=2, binning_y=2, roi=roi)
+    expected = PinholeCamera(160, 120, 250.0, 250.0, (300 - 40 - 0.5) / 2, (200 - 20 - 0.5) / 2)
+    assert decode_camera(info, (160, 120), rectified=True) == expected
+
+
+def test_a_p_with_skew_is_refused():
+    with pytest.raises(BadMessage, match="skew 2"):
+        decode_camera(make_info(p=with_p(5.0, 5.0, 1.0, 1.0, skew=2.0)), (640, 480), rectified=True)
 
 
 @pytest.mark.parametrize(
@@ -104,10 +154,20 @@ any_float = st.one_of(st.sampled_from([0.0, 1.0, 5e-324]), st.floats())
 )
 def test_any_info_is_decoded_or_refused(intrinsics, coefficients, binning, roi, size):
     fx, fy, cx, cy = intrinsics
-    info = CameraInfo(width=9, height=9, d=coefficients, k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0], roi=roi)
+    info = CameraInfo(
+        width=9,
+        height=9,
+        d=coefficients,
+        distortion_model="plumb_bob",
+        k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0],
+        roi=roi,
+    )
     info.binning_x, info.binning_y = binning
     try:
         camera = decode_camera(info, size)
+        lens = decode_distortion(info)
     except BadMessage:
         return
     assert (camera.width, camera.height) == size
+    if lens is not None:
+        assert rectify(np.ones((size[1], size[0]), np.float32), camera, lens).shape == (size[1], size[0])

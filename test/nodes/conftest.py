@@ -7,11 +7,14 @@ import time
 
 import numpy as np
 import pytest
+import rclpy
 import torch
+from rclpy.executors import SingleThreadedExecutor
 
 from neuralfusion_ros.datasets.recording import Frame
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.model import Architecture, LatentModel, save_model
+from neuralfusion_ros.nodes.fusion_node import FusionNode
 
 CAMERA = PinholeCamera(160, 120, 140.0, 140.0, 79.5, 59.5)
 STEP_NS = 100_000_000
@@ -75,6 +78,58 @@ def wait_until():
             time.sleep(0.002)
 
     return wait
+
+
+class LiveNode:
+    """A fusion node in this process, as run_node would run it, and a node that plays the robot around it."""
+
+    def __init__(self, **parameters):
+        words = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
+        rclpy.init(args=["--ros-args", *words])
+        self._executor = SingleThreadedExecutor()
+        self.node = FusionNode()
+        self.robot = rclpy.create_node("robot", use_global_arguments=False)
+        self.failed: list[int] = []
+        for node in (self.node, self.robot):
+            self._executor.add_node(node)
+        self.node.begin(self.failed.append)
+
+    def values(self):
+        return self.node.report().values
+
+    def wait(self, condition, limit_s=60.0):
+        end_s = time.monotonic() + limit_s
+        while not condition():
+            assert time.monotonic() < end_s, f"it did not happen in time; the node says {self.node.report()}"
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def publisher(self, kind, topic, qos=10):
+        """A publisher that the fusion node has found."""
+        publisher = self.robot.create_publisher(kind, topic, qos)
+        self.wait(lambda: publisher.get_subscription_count() > 0)
+        return publisher
+
+    def close(self):
+        self.node.end()
+        self._executor.shutdown()
+        for node in (self.node, self.robot):
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+
+@pytest.fixture
+def live(untrained):
+    """Makes a running fusion node; one at a time."""
+    nodes = []
+
+    def make(**parameters):
+        nodes.append(LiveNode(model=untrained, device="cpu", voxel_size=0.1, statistics_period_s=0.0, **parameters))
+        assert not nodes[-1].failed
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.close()
 
 
 class QuietLog:

@@ -14,14 +14,17 @@ from sensor_msgs.msg import CameraInfo
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.mapper import FrameResult
+from neuralfusion_ros.mapping.rectification import Distortion, rectify
 from neuralfusion_ros.messages.camera_info import encode_camera
 from neuralfusion_ros.messages.errors import BadMessage
 from neuralfusion_ros.messages.latent_blocks import decode_blocks
 from neuralfusion_ros.nodes.block_sender import BlockSender
+from neuralfusion_ros.nodes.camera_input import CameraInput
 from neuralfusion_ros.nodes.fusion_work import FusionWork
 from neuralfusion_ros.nodes.parameters import FusionParameters
 from neuralfusion_ros.nodes.pose_source import TopicPoses
 from neuralfusion_ros.nodes.rejections import Rejections
+from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 
 S = 1_000_000_000
 
@@ -31,11 +34,14 @@ class FakeMapper:
 
     def __init__(self):
         self.grid = BlockGrid(5, 0.05)
-        self.depths, self.on_frame, self.refused = [], lambda: None, 0
+        self.depths, self.poses, self.images = [], [], []
+        self.on_frame, self.refused = lambda: None, 0
 
     def integrate(self, depth_m, T_world_camera, camera):
         self.on_frame()
         self.depths.append(float(depth_m.max()))
+        self.poses.append(T_world_camera)
+        self.images.append(depth_m)
         self.grid.allocate(torch.tensor([[len(self.depths), 0, 0]]))
         return FrameResult(1, 1, self.refused)
 
@@ -59,14 +65,26 @@ def make(log, publisher, camera):
         options = replace(options, **parameters)
         mapper: Any = FakeMapper()
         poses, rejections = TopicPoses(10, 0.5), Rejections(log)
-        work = FusionWork(mapper, BlockSender(publisher, "odom", 0), poses, options, rejections)
+        source, second = (
+            CameraInput(name, poses, options, rejections, wake=lambda: work.wake()) for name in ("", "second")
+        )
+        sender, said = BlockSender(publisher, "odom", 0), ThrottledLog(log)
+        work = FusionWork(mapper, sender, [source, second], options, rejections, said)
         works.append(work)
         if started:
             work.start()
         if with_camera:
-            work.set_camera_info(encode_camera(camera, 0, "camera"))
+            for each in (source, second):
+                each.set_camera_info(encode_camera(camera, 0, "camera"))
         return SimpleNamespace(
-            work=work, mapper=mapper, poses=poses, rejections=rejections, publisher=publisher, log=log
+            work=work,
+            source=source,
+            second=second,
+            mapper=mapper,
+            poses=poses,
+            rejections=rejections,
+            publisher=publisher,
+            log=log,
         )
 
     yield make
@@ -77,7 +95,7 @@ def make(log, publisher, camera):
 def send(the, stamp_ns, depth_m=1.0, pose=True, shape=(120, 160)):
     if pose:
         the.poses.add(stamp_ns, np.eye(4))
-    the.work.add_frame(stamp_ns, "camera", np.full(shape, depth_m, np.float32))
+    the.source.add_frame(stamp_ns, "camera", np.full(shape, depth_m, np.float32))
 
 
 def test_frames_are_used_in_order(make, wait_until):
@@ -107,20 +125,20 @@ def test_a_pose_that_never_comes_is_told_with_both_times(make, wait_until):
     send(the, 2 * S, pose=False)
     wait_until(lambda: the.rejections.counts == {"no_pose": 1})
     assert "no pose at 2.000000 s: the last pose is at 1.000000 s" in the.log.lines[0]
-    assert the.work.integrated == 0 and len(the.work.queue) == 0
+    assert the.work.integrated == 0 and len(the.source.queue) == 0
 
 
 def test_a_pose_before_the_first_is_not_waited_for(make, wait_until):
     the = make(max_wait_for_pose_s=60.0)
     the.poses.add(5 * S, np.eye(4))
-    the.work.add_frame(S, "camera", np.ones((120, 160), np.float32))
+    the.source.add_frame(S, "camera", np.ones((120, 160), np.float32))
     wait_until(lambda: the.rejections.counts == {"no_pose": 1})
 
 
 def test_frames_that_overflow_while_they_wait_for_a_pose_say_so(make, wait_until):
     the = make(max_wait_for_pose_s=60.0, max_queue_length=1)
     send(the, S, pose=False)
-    wait_until(lambda: the.work.queue.oldest() is None or the.work.queue.oldest().missing is not None)
+    wait_until(lambda: the.source.queue.oldest() is None or the.source.queue.oldest().missing is not None)
     send(the, 2 * S, pose=False)
     assert the.rejections.counts == {"no_pose": 1}
 
@@ -129,7 +147,7 @@ def test_without_camera_info_nothing_is_used(make, wait_until):
     the = make(with_camera=False)
     send(the, S)
     wait_until(lambda: the.rejections.counts == {"no_camera_info": 1})
-    assert not the.work.has_camera_info
+    assert not the.source.has_camera_info
 
 
 @pytest.mark.parametrize("reason", ["size", "intrinsics", "distortion"])
@@ -141,13 +159,26 @@ def test_a_camera_info_that_cannot_be_used_rejects_the_frame(make, camera, wait_
     elif reason == "intrinsics":
         info.k[0] = 0.0
     else:
-        info.d = [0.1, 0.0, 0.0, 0.0, 0.0]
-    the.work.set_camera_info(info)
+        info.d, info.distortion_model = [0.1, 0.0, 0.0, 0.0], "equidistant"
+    the.source.set_camera_info(info)
     send(the, S)
     wait_until(lambda: the.rejections.counts == {reason: 1})
-    the.work.set_camera_info(encode_camera(camera, 0, "camera"))
+    the.source.set_camera_info(encode_camera(camera, 0, "camera"))
     send(the, 2 * S)
     wait_until(lambda: the.work.integrated == 1)
+
+
+def test_the_distortion_of_a_lens_is_undone(make, camera, wait_until):
+    the, lens = make(), Distortion(-0.2, 0.03)
+    info = encode_camera(camera, 0, "camera")
+    info.d = [lens.k1, lens.k2, 0.0, 0.0, 0.0]
+    the.source.set_camera_info(info)
+    depth_m = np.linspace(1, 4, 160 * 120, dtype=np.float32).reshape(120, 160)
+    the.poses.add(S, np.eye(4))
+    the.source.add_frame(S, "camera", depth_m)
+    wait_until(lambda: the.work.integrated == 1)
+    np.testing.assert_array_equal(the.mapper.images[0], rectify(depth_m, camera, lens))
+    assert (the.mapper.images[0] != depth_m).any()
 
 
 @pytest.mark.parametrize("depth_m", [0.0, 0.05, 9.0])
@@ -169,6 +200,46 @@ def test_time_that_goes_backwards_is_refused_and_then_forgotten(make, wait_until
     wait_until(lambda: the.work.integrated == 2)
 
 
+def shifted(x):
+    T = np.eye(4)
+    T[0, 3] = x
+    return T
+
+
+def test_the_pose_is_looked_up_at_the_shifted_time(make, wait_until):
+    the = make(time_offset_s=-0.25)
+    the.poses.add(S, shifted(0.0))
+    the.poses.add(S + S // 2, shifted(1.0))
+    send(the, S + S // 2, pose=False)
+    wait_until(lambda: the.work.integrated == 1)
+    assert the.mapper.poses[0][0, 3] == pytest.approx(0.5)
+
+
+def test_a_pose_that_jumps_is_refused_until_it_comes_back(make, wait_until):
+    the = make(max_pose_jump_m=0.5)
+    for number, x in enumerate((0.0, 0.4, 3.0, 3.1, 0.8)):
+        the.poses.add(S + number, shifted(x))
+        send(the, S + number, pose=False)
+    wait_until(lambda: the.work.integrated == 3)
+    assert the.rejections.counts == {"pose_jump": 2}
+    assert "moved 2.600 m and turned 0.000 rad since the last frame used; allowed are 0.5 m" in the.log.lines[0]
+
+
+@pytest.mark.parametrize("way", ["reset", "resume", "begin again"])
+def test_the_user_or_a_new_lap_may_move_the_camera(make, wait_until, way):
+    the = make(max_pose_jump_rad=0.1, max_pose_jump_m=0.1)
+    send(the, 50 * S)
+    wait_until(lambda: the.work.integrated == 1)
+    if way == "reset":
+        the.work.reset().result(timeout=10)
+    elif way == "resume":
+        the.work.start_lap()
+    stamp_ns = 20 * S if way == "begin again" else 51 * S
+    the.poses.add(stamp_ns, shifted(9.0))
+    send(the, stamp_ns, pose=False)
+    wait_until(lambda: the.work.integrated == 2)
+
+
 def test_a_recording_that_begins_again_is_used_again(make, wait_until):
     the = make()
     for lap in range(2):
@@ -176,6 +247,24 @@ def test_a_recording_that_begins_again_is_used_again(make, wait_until):
             send(the, (50 + number) * S, depth_m=1 + lap)
         wait_until(lambda expected=3 * (lap + 1): the.work.integrated == expected)
     assert the.mapper.depths == [1, 1, 1, 2, 2, 2] and not the.rejections.counts
+    assert the.work.n_blocks == 6
+    assert the.log.lines == ["time jumped back by 2.0 s; the map goes on"]
+
+
+def test_a_map_may_begin_anew_with_its_recording_once_for_all_cameras(make, wait_until):
+    the = make(on_time_jump="reset")
+    image = np.ones((120, 160), np.float32)
+    map_ids = set()
+    for lap in range(3):
+        for number, stamp_ns in enumerate((50 * S, 52 * S)):
+            the.poses.add(stamp_ns, np.eye(4))
+            for camera in (the.source, the.second):
+                camera.add_frame(stamp_ns, "camera", image)
+            wait_until(lambda expected=4 * lap + 2 * (number + 1): the.work.integrated == expected)
+        assert the.work.n_blocks == 4
+        map_ids.add(the.work.sender.map_id)
+    assert len(map_ids) == 3 and not the.rejections.counts
+    assert the.log.lines == ["time jumped back by 2.0 s; the map begins anew"]
 
 
 def test_when_the_worker_lags_the_oldest_frames_are_dropped(make):
@@ -183,7 +272,7 @@ def test_when_the_worker_lags_the_oldest_frames_are_dropped(make):
     for number in range(5):
         send(the, S + number)
     assert the.rejections.counts == {"queue_full": 2}
-    assert the.work.queue.oldest().stamp_ns == S + 2
+    assert the.source.queue.oldest().stamp_ns == S + 2
 
 
 def test_an_unforeseen_error_costs_one_frame(make, wait_until):
@@ -252,7 +341,7 @@ def test_it_can_be_started_again_with_the_map_as_it_was(make, wait_until, camera
     wait_until(lambda: the.work.integrated == 1)
     the.work.stop()
     the.work.start()
-    the.work.set_camera_info(encode_camera(camera, 0, "camera"))
+    the.source.set_camera_info(encode_camera(camera, 0, "camera"))
     send(the, 2 * S)
     wait_until(lambda: the.work.integrated == 2)
     assert the.work.n_blocks == 2

@@ -208,6 +208,9 @@ def bad_messages(graph, frame_of, camera):
     def info(path, value):
         return with_change(encode_camera(camera, stamp_ns, "camera"), path, value)
 
+    def fisheye():
+        return with_change(info("d", [0.3] * 4), "distortion_model", "equidistant")
+
     no_focal_length = [float("nan"), *info("d", [0.0] * 5).k[1:]]
     return {
         "encoding": lambda: graph.image.publish(with_change(image(), "encoding", "rgb8")),
@@ -219,7 +222,7 @@ def bad_messages(graph, frame_of, camera):
         "time_backwards": lambda: graph.image.publish(image(stamp_ns=stamp_ns - S // 2)),
         "no_pose": lambda: graph.image.publish(image(stamp_ns=stamp_ns + S // 2)),
         "intrinsics": lambda: graph.send(frame_of(next(later)), pose=False, info=info("k", no_focal_length)),
-        "distortion": lambda: graph.send(frame_of(next(later)), pose=False, info=info("d", [0.3] * 5)),
+        "distortion": lambda: graph.send(frame_of(next(later)), pose=False, info=fisheye()),
     }
 
 

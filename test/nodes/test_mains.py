@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 
 import pytest
 
@@ -27,13 +26,14 @@ def lines(capfd):
         (fusion_node, ["voxel_size:=wide"], "expecting type 'DOUBLE'"),
         (fusion_node, ["input_qos:=perfect"], "input_qos must be one of sensor_data, default, reliable"),
         (fusion_node, ["min_depth:=4.0", "max_depth:=3.0"], "need 0 <= min depth < max depth"),
-        (fusion_node, ["pose_source:=tf"], "needs the ROS package tf2_ros"),
+        (fusion_node, ["camera_mounting:=0 0 0 0 0 0 2"], "quaternion has length 2, not 1"),
+        (fusion_node, ["camera_mounting:=tf"], "camera_mounting 'tf' does not go with pose_source 'pose'"),
+        (fusion_node, ["pose_source:=tf", "camera_mounting:=tf"], "camera_mounting does not go with pose_source 'tf'"),
         (replay_node, [], "parameter input is not set"),
         (replay_node, ["input:=/no/such"], "/no/such is missing"),
     ],
 )
-def test_bad_parameters_end_a_node_with_one_line(capfd, monkeypatch, untrained, node, parameters, problem):
-    monkeypatch.setitem(sys.modules, "tf2_ros", None)
+def test_bad_parameters_end_a_node_with_one_line(capfd, untrained, node, parameters, problem):
     if not any(parameter.startswith("model") for parameter in parameters) and node is not replay_node:
         parameters = [*parameters, f"model:={untrained}"]
     words = [word for parameter in parameters for word in ("-p", parameter)]

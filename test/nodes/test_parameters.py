@@ -3,24 +3,29 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 
 import pytest
 import yaml
+from rclpy.qos import QoSProfile
 
 from neuralfusion_ros.mapping.settings import MapSettings
+from neuralfusion_ros.nodes.declared_parameters import declare_mountings, declare_parameters, read_parameters
 from neuralfusion_ros.nodes.parameters import (
     NODES,
     FusionParameters,
     ParameterError,
     TranslatorParameters,
-    declare_parameters,
     markdown_text,
     parameters_of,
-    read_parameters,
     yaml_text,
 )
+from neuralfusion_ros.nodes.pose_inputs import PoseInputs
+from neuralfusion_ros.nodes.rejections import Rejections
+from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 
+PRESETS = ["azure_kinect", "gazebo", "oakd", "orbbec", "realsense", "tum", "zed"]
 EVERY_PARAMETER = [(kind, parameter) for kind in NODES.values() for parameter in parameters_of(kind)]
 RANGES = [(kind, parameter) for kind, parameter in EVERY_PARAMETER if parameter.minimum is not None]
 CHOICES = [(kind, parameter) for kind, parameter in EVERY_PARAMETER if parameter.choices]
@@ -64,7 +69,8 @@ def test_the_written_files_are_up_to_date(root):
 
 def test_the_yaml_file_holds_the_defaults(root):
     sections = yaml.safe_load((root / "config" / "default.yaml").read_text())
-    assert sections == {f"/**/{node}": {"ros__parameters": asdict(kind())} for node, kind in NODES.items()}
+    defaults = {f"/**/{node}": {"ros__parameters": asdict(kind())} for node, kind in NODES.items()}
+    assert sections == json.loads(json.dumps(defaults))
 
 
 def test_every_parameter_is_described_and_its_default_is_allowed():
@@ -73,7 +79,7 @@ def test_every_parameter_is_described_and_its_default_is_allowed():
         low, high = parameter.minimum, parameter.maximum
         assert (low is None) == (high is None)
         if low is not None and high is not None:
-            assert low <= float(parameter.default) <= high
+            assert isinstance(parameter.default, int | float) and low <= parameter.default <= high
         if parameter.choices:
             assert parameter.default in parameter.choices
 
@@ -158,3 +164,43 @@ def test_the_defaults_make_the_default_map():
 def test_depth_limits_in_the_wrong_order_are_a_parameter_error():
     with pytest.raises(ParameterError, match="min depth < max depth"):
         FusionParameters(min_depth=3.0, max_depth=2.0).map_settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "names"), [("[front, rear_2]", ["front", "rear_2"]), ("['']", []), (None, []), ("in a file", [])]
+)
+def test_the_names_of_cameras_may_be_empty(make_node, tmp_path, given, names):
+    (tmp_path / "empty.yaml").write_text("/**:\n  ros__parameters:\n    cameras: []\n")
+    words = [] if given is None else ["-p", f"cameras:={given}"]
+    node = make_node(*(["--params-file", str(tmp_path / "empty.yaml")] if given == "in a file" else words))
+    declare_parameters(node, FusionParameters)
+    assert read_parameters(node, FusionParameters).camera_names() == names
+
+
+@pytest.mark.parametrize("names", [("front", "front"), ("a/b",), ("1st",), ("le ft",)])
+def test_names_that_are_no_topics_are_refused(names):
+    with pytest.raises(ParameterError, match="cameras must be different names"):
+        FusionParameters(cameras=names).camera_names()
+
+
+def test_every_camera_has_a_mounting_of_its_own_or_the_common_one(make_node):
+    node = make_node("-p", "front.camera_mounting:=tf")
+    expected = {"front": "tf", "rear": "1 2 3 0 0 0 1"}
+    for _ in range(2):  # as when the node is configured once more
+        assert declare_mountings(node, ["front", "rear"], "1 2 3 0 0 0 1") == expected
+    with pytest.raises(ParameterError, match="side"):
+        declare_mountings(make_node("-p", "side.camera_mounting:=5"), ["side"], "")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_accepted_by_the_node(make_node, root, log, name):
+    node = make_node("--params-file", str(root / "config" / f"{name}.yaml"), "-r", "__ns:=/robot")
+    declare_parameters(node, FusionParameters)
+    options = read_parameters(node, FusionParameters)
+    options.map_settings()
+    preset = yaml.safe_load((root / "config" / f"{name}.yaml").read_text())["/**/fusion_node"]["ros__parameters"]
+    assert {key: getattr(options, key) for key in preset} == preset
+    inputs = PoseInputs(
+        options, {"": options.camera_mounting}, QoSProfile(depth=1), Rejections(log), ThrottledLog(log), print
+    )
+    assert [topic.name for topic in inputs.topics] == (["pose"] if name == "tum" else ["/tf", "/tf_static"])

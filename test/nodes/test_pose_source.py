@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Poses from a topic and from tf2. tf2 itself is not in the wheels, so a stand-in takes its place."""
+"""Poses from a topic, from a topic and a mounting, and from transforms."""
 
 from __future__ import annotations
-
-import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from neuralfusion_ros.mapping.poses import NoPose
-from neuralfusion_ros.nodes.parameters import ParameterError
-from neuralfusion_ros.nodes.pose_source import TfPoses, TopicPoses
+from neuralfusion_ros.mapping.poses import NoPose, pose_matrix
+from neuralfusion_ros.messages.transforms import encode_transforms
+from neuralfusion_ros.nodes.pose_source import JUMP_BACK_NS, MountedPoses, TfMountedPoses, TfPoses, TopicPoses
+from neuralfusion_ros.nodes.rejections import Rejections
+from neuralfusion_ros.nodes.transform_listener import TransformListener
 
 S = 1_000_000_000
 
@@ -57,44 +56,66 @@ def test_poses_slightly_out_of_order_are_kept():
     assert poses.at(10 * S, "camera")[0, 3] == 1.0
 
 
-class FakeTf:
-    """As much of tf2_ros as is used: a camera that is at x = 3 from 10 s on."""
-
-    class TransformException(Exception):
-        pass
-
-    class Buffer:
-        def __init__(self, keep):
-            self.cleared = 0
-
-        def lookup_transform(self, target, source, time):
-            if (target, source) != ("odom", "camera") or time.nanoseconds < 10 * S:
-                raise FakeTf.TransformException("unknown")
-            translation, rotation = SimpleNamespace(x=3.0, y=0.0, z=0.0), SimpleNamespace(x=0.0, y=0.0, z=0.0, w=1.0)
-            return SimpleNamespace(transform=SimpleNamespace(translation=translation, rotation=rotation))
-
-        def clear(self):
-            self.cleared += 1
-
-    class TransformListener:
-        def __init__(self, buffer, node):
-            self.registered = True
-
-        def unregister(self):
-            self.registered = False
+@pytest.fixture
+def transforms(log):
+    """odom -> base at x = 3 from 10 s to 10.5 s, and base -> camera 1 m further."""
+    listener = TransformListener(10, 0.5, JUMP_BACK_NS, Rejections(log), lambda: None)
+    for stamp_ns in (10 * S, 10 * S + S // 2):
+        listener.on_tf(encode_transforms([("odom", "base", stamp_ns, shifted(3.0))]))
+    listener.on_tf_static(encode_transforms([("base", "camera", 0, shifted(1.0))]))
+    return listener
 
 
-def test_tf_gives_the_pose_of_the_optical_frame(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tf2_ros", FakeTf)
-    poses = TfPoses(None, "odom", keep_s=10)
-    assert poses.at(10 * S, "camera")[0, 3] == 3.0
-    with pytest.raises(NoPose, match=r"no transform at 9\.000000 s from 'camera' to 'odom'") as error:
-        poses.at(9 * S, "camera")
+def test_tf_gives_the_pose_of_the_optical_frame(transforms):
+    poses = TfPoses(transforms, "odom")
+    assert poses.at(10 * S, "camera")[0, 3] == 4.0
+    for stamp_ns, frame, may_still_come in ((9 * S, "camera", False), (11 * S, "camera", True), (10 * S, "who", True)):
+        with pytest.raises(NoPose) as error:
+            poses.at(stamp_ns, frame)
+        assert error.value.may_still_come is may_still_come
+    with pytest.raises(NoPose, match="no frame_id"):
+        poses.at(10 * S, "")
+
+
+def test_after_a_jump_back_tf_forgets_what_moved(transforms):
+    poses = TfPoses(transforms, "odom")
+    poses.time_jumped_back(2 * S)
+    with pytest.raises(NoPose):
+        poses.at(10 * S, "camera")
+    transforms.on_tf(encode_transforms([("odom", "base", 2 * S, shifted(5.0))]))
+    assert poses.at(2 * S, "camera")[0, 3] == 6.0
+
+
+def turned_left():
+    return pose_matrix((0, 0, 0), (0, 0, np.sqrt(0.5), np.sqrt(0.5)))
+
+
+def test_a_mounted_camera_turns_with_its_body():
+    body = TopicPoses(keep_s=10, max_gap_s=0.5)
+    body.add(S, turned_left(), "base")
+    T = MountedPoses(body, shifted(2.0)).at(S, "camera")
+    np.testing.assert_allclose(T[:3, 3], [0, 2, 0], atol=1e-12)
+
+
+def test_a_mounting_from_tf_is_that_of_the_body_that_the_odometry_names(transforms):
+    body = TopicPoses(keep_s=10, max_gap_s=0.5)
+    poses = TfMountedPoses(body, transforms)
+    body.add(10 * S, shifted(100.0))
+    with pytest.raises(NoPose, match="no child_frame_id") as error:
+        poses.at(10 * S, "camera")
     assert error.value.may_still_come
-    poses.close()
+    body.add(10 * S, shifted(100.0), "base")
+    assert poses.at(10 * S, "camera")[0, 3] == 101.0
 
 
-def test_without_tf2_the_refusal_says_what_to_do(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tf2_ros", None)
-    with pytest.raises(ParameterError, match=r"needs the ROS package tf2_ros.*use 'pose' or 'odom'"):
-        TfPoses(None, "odom", keep_s=10)
+def test_a_bad_transform_is_counted_and_the_others_are_used(transforms, log):
+    stretched = np.eye(4)
+    data = bytearray(encode_transforms([("odom", "bad", S, stretched), ("odom", "good", S, shifted(7.0))]))
+    # The last number of the first transform: the quaternion's w.
+    at = data.index(np.float64(1.0).tobytes())
+    data[at : at + 8] = np.float64(3.0).tobytes()
+    transforms.on_tf(bytes(data))
+    assert TfPoses(transforms, "odom").at(S, "good")[0, 3] == 7.0
+    assert "from 'bad' to 'odom' is not valid: quaternion has length 3" in log.lines[0]
+    transforms.on_tf(b"nonsense")
+    assert "rejected, cdr" in log.lines[1]

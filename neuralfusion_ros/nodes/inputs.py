@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Subscriptions that say so when a publisher cannot be heard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, qos_policy_name_from_kind, qos_profile_sensor_data
+from rclpy.subscription import Subscription
+
+from neuralfusion_ros.nodes.mapping_node import reliable
+from neuralfusion_ros.nodes.rejections import Rejections
+
+# By the value of parameter input_qos. Best effort, as sensor_data is, hears reliable publishers too.
+INPUT_QOS = {"sensor_data": qos_profile_sensor_data, "default": QoSProfile(depth=10), "reliable": reliable(50)}
+
+_HINTS = {
+    "RELIABILITY": "it is best effort; set input_qos to sensor_data",
+    "DURABILITY": "it is volatile, but what was published before is wanted too",
+}
+
+
+@dataclass(frozen=True)
+class Topic:
+    """Something to subscribe to. raw: the callback gets the bytes."""
+
+    kind: type[Any]
+    name: str
+    callback: Callable[[Any], None]
+    qos: QoSProfile
+    raw: bool = False
+
+
+def subscribe(node: Node, topic: Topic, rejections: Rejections) -> Subscription:
+    """A subscription. A publisher whose quality of service does not match is counted, with one line."""
+    full_name = node.resolve_topic_name(topic.name)
+
+    def incompatible(event: Any) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        hint = _HINTS.get(policy, "see `ros2 topic info -v`")
+        text = f"A publisher cannot be heard, its {policy.lower()} does not match: {hint}."
+        rejections.reject("incompatible_qos", text, full_name)
+
+    def make(events: SubscriptionEventCallbacks | None) -> Subscription:
+        return node.create_subscription(
+            topic.kind, topic.name, topic.callback, topic.qos, event_callbacks=events, raw=topic.raw
+        )
+
+    try:
+        return make(SubscriptionEventCallbacks(incompatible_qos=incompatible))
+    except UnsupportedEventTypeError:  # not every middleware tells
+        return make(None)
