@@ -13,6 +13,7 @@ from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, BlockG
 from neuralfusion_ros.mapping.block_index import pack_keys, unpack_keys
 from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS, read_states
 from neuralfusion_ros.mapping.meshing import Mesh, mesh_volume, weld
+from neuralfusion_ros.mapping.query import FREE_SPACE, OCCUPIED, UNKNOWN
 from neuralfusion_ros.mapping.translate import TranslatorNetwork, translate
 from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, WEIGHT
 
@@ -130,6 +131,12 @@ class SurfaceMap:
         return SurfaceVoxels(
             positions.cpu().numpy(), columns[_TSDF] * self.truncation_m, columns[_WEIGHT], columns[_OCCUPANCY]
         )
+
+    def voxel_states(self, rows: torch.Tensor) -> torch.Tensor:
+        """(N,) rows of blocks in `grid` to the (N, 512) uint8 UNKNOWN, FREE_SPACE or OCCUPIED of their voxels."""
+        values = self.grid.values[rows]
+        state = torch.where(values[..., _TSDF] > 0, FREE_SPACE, OCCUPIED)
+        return torch.where(values[..., _WEIGHT] > 0, state, UNKNOWN).to(torch.uint8)
 
     def _mark_chunks(self, keys: torch.Tensor) -> None:
         """A cell reads the voxels above its own, so a block also touches the chunks below it."""

@@ -152,11 +152,16 @@ def load_model_for(parameters: CommonParameters) -> tuple[LatentModel, torch.dev
     return load_model(parameters.model, device), device
 
 
-def reliable(depth: int) -> QoSProfile:
-    """Reliable, volatile, keep last."""
+def reliable(depth: int, durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -> QoSProfile:
+    """Reliable, keep last."""
     return QoSProfile(
         depth=depth,
         history=HistoryPolicy.KEEP_LAST,
         reliability=ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.VOLATILE,
+        durability=durability,
     )
+
+
+def latched() -> QoSProfile:
+    """As maps are published: who comes later gets the last message."""
+    return reliable(1, DurabilityPolicy.TRANSIENT_LOCAL)

@@ -197,6 +197,27 @@ class TranslatorParameters(CommonParameters):
     tsdf_rate_hz: float = _parameter(
         1.0, "Rate of `~/tsdf`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
     )
+    grid_rate_hz: float = _parameter(
+        1.0, "Rate of `~/occupancy_grid`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
+    )
+    grid_min_height_m: float = _parameter(
+        0.1, "Lower end of what `~/occupancy_grid` looks at, z of the map.", unit="m", minimum=-1000.0, maximum=1000.0
+    )
+    grid_max_height_m: float = _parameter(
+        1.0, "Upper end of what `~/occupancy_grid` looks at, z of the map.", unit="m", minimum=-1000.0, maximum=1000.0
+    )
+    esdf_rate_hz: float = _parameter(
+        1.0, "Rate of `~/esdf_slice`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
+    )
+    esdf_height_m: float = _parameter(
+        0.5, "Height of `~/esdf_slice`, z of the map.", unit="m", minimum=-1000.0, maximum=1000.0
+    )
+    esdf_max_distance_m: float = _parameter(
+        2.0, "Larger distances in `~/esdf_slice` are given as this one.", unit="m", minimum=0.01, maximum=1000.0
+    )
+    surface_rate_hz: float = _parameter(
+        1.0, "Rate of `~/surface`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
+    )
     mesh_path: str = _parameter("mesh.ply", "File that `~/save_mesh` writes.", read_only=False)
     max_blocks_per_slice: int = _parameter(
         256, "Blocks translated at a time. Smaller reacts sooner, larger is faster in all.", minimum=1, maximum=1 << 20
@@ -207,6 +228,12 @@ class TranslatorParameters(CommonParameters):
     niceness: int = _parameter(
         5, "How much the work is put back when cores are scarce, so that fusion does not wait.", minimum=0, maximum=19
     )
+
+    def check(self) -> None:
+        """Raises ParameterError when the values do not go together."""
+        low_m, high_m = self.grid_min_height_m, self.grid_max_height_m
+        if low_m >= high_m:
+            raise ParameterError(f"need grid_min_height_m < grid_max_height_m, got {low_m} and {high_m}")
 
 
 @dataclass(frozen=True)
