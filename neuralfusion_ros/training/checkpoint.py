@@ -21,7 +21,7 @@ from safetensors.torch import save
 from neuralfusion_ros.mapping.new_file import new_file
 from neuralfusion_ros.training.errors import TrainingError
 from neuralfusion_ros.training.learning_curve import CurveRow
-from neuralfusion_ros.training.settings import SettingsError, TrainingSettings
+from neuralfusion_ros.training.settings import TrainingSettings
 from neuralfusion_ros.training.settings_file import with_values
 
 _FORMAT = 1
@@ -76,7 +76,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         curve = [CurveRow(int(step), float(minutes), float(loss)) for step, minutes, loss in facts["curve"]]
         streams = [int(count) for count in facts["streams"]]
         return Checkpoint(settings, int(facts["step"]), float(facts["minutes"]), streams, curve, tensors)
-    except (ValueError, KeyError, TypeError, SettingsError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"checkpoint {path} cannot be understood: {error!r}") from error
 
 

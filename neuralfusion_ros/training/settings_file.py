@@ -48,7 +48,7 @@ def with_values(base: Settings, values: Mapping[Any, Any], inside: str = "") -> 
     changes = {}
     for key, value in values.items():
         if key not in known:
-            raise SettingsError(f"unknown key {inside}{_shown(key)[:60]}; known here: {', '.join(known)}")
+            raise SettingsError(f"unknown key {reprlib.repr(f'{inside}{key}')}; known here: {', '.join(known)}")
         changes[key] = _converted(value, kinds[key], getattr(base, key), inside + key)
     try:
         return cast(Settings, replace(cast(Any, base), **changes))
