@@ -83,7 +83,6 @@ class Run:
         self.trainer = Trainer(settings, source, place.device, place.group)
         self._curve = LearningCurve(resume.curve if resume else None)
         self._minutes_before = resume.minutes if resume else 0.0
-        self._saved_step = -1
         if resume is not None:
             _load(self.trainer, resume)
 
@@ -96,8 +95,7 @@ class Run:
             if stop or over:
                 break
             self._step(minutes, hooks)
-        if self.trainer.step != self._saved_step:
-            self._save(minutes)
+        self._save(minutes)
         return Outcome(self.trainer.model, self.trainer.step, minutes, over)
 
     def _step(self, minutes: float, hooks: Hooks) -> None:
@@ -117,7 +115,6 @@ class Run:
         trainer = self.trainer
         trainer.restart_maps()
         self._curve.end_row(trainer.step, minutes)
-        self._saved_step = trainer.step
         streams = self._group.gather(self._source.handed_out)
         if not self._group.is_first:
             return

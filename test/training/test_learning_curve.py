@@ -14,7 +14,8 @@ def test_rows_are_means_since_the_row_before(tmp_path):
     curve.end_row(5, 1.234)
     curve.end_row(5, 1.5)  # no steps, no row
     curve.write_table(tmp_path / "curve.csv")
-    assert (tmp_path / "curve.csv").read_text().splitlines() == [
+    lines = (tmp_path / "curve.csv").read_text().splitlines()
+    assert lines == [
         "step,minutes,loss",
         "2,0.50,0.25000",
         "5,1.23,2.00000",

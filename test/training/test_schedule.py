@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The learning rate over steps or over time."""
 
+from itertools import pairwise
+
 import pytest
 
 from neuralfusion_ros.training.schedule import is_over, rate_factor
@@ -14,7 +16,7 @@ def test_warm_up_then_a_fall_along_the_steps():
     assert max(factors) == pytest.approx(1.0, abs=1e-3)
     assert factors[500] == pytest.approx(0.51, abs=1e-3)
     assert factors[-1] == pytest.approx(0.02, abs=1e-4)
-    assert all(late < early for early, late in zip(factors[10:], factors[11:], strict=False))
+    assert all(late < early for early, late in pairwise(factors[10:]))
 
 
 def test_without_steps_the_rate_falls_along_the_time():

@@ -98,9 +98,7 @@ def test_frames_are_noisy_versions_of_clean_ones(wall_sequence, seed):
 
 def test_a_prepared_stream_is_the_same_stream(wall_sequence):
     stream, again = (NoisyStream(wall_sequence, np.random.default_rng(8)) for _ in range(2))
-    assert (
-        float(wall_sequence.scene.signed_distance(torch.zeros(1, 3))) > 0
-    )  # now the scene holds more than it was given
+    assert float(wall_sequence.scene.signed_distance(torch.zeros(1, 3))) > 0
     prepared = pickle.loads(pickle.dumps(again.prepared()))  # noqa: S301, our own bytes
     points = torch.from_numpy(np.random.default_rng(0).uniform([-1, -1, 0], [1, 1, 2], (400, 3))).float()
     truth = stream.sequence.scene.signed_distance(points)

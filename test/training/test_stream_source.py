@@ -33,28 +33,28 @@ def rendered_seeds(monkeypatch, wall_sequence) -> list[int]:
     return seeds
 
 
-def source(seed: int, first: int = 0, **data: int) -> LocalSource:
-    return LocalSource(DataShare(seed, DataSettings(**data)), first)
+def source(seed: int, first: int = 0, pool: int = 3, refresh: int = 2) -> LocalSource:
+    return LocalSource(DataShare(seed, DataSettings(pool, refresh)), first)
 
 
 def test_same_seed_gives_the_same_streams(rendered_seeds):
-    first = source(7, pool=3, refresh=2)
+    first = source(7)
     streams = [first.stream() for _ in range(5)]
     wanted = list(rendered_seeds)
-    second = source(7, pool=3, refresh=2)
+    second = source(7)
     for stream in streams:
         assert_same_stream(stream, second.stream())
     assert rendered_seeds == wanted * 2
-    third = source(8, pool=3, refresh=2)
+    third = source(8)
     assert third.stream().voxel_size_m != streams[0].voxel_size_m
     assert rendered_seeds[-1] not in wanted
 
 
 def test_a_source_may_begin_anywhere(rendered_seeds):
-    whole = source(7, pool=3, refresh=2)
+    whole = source(7)
     streams = [whole.stream() for _ in range(12)]
     assert whole.handed_out == 12
-    late = source(7, first=9, pool=3, refresh=2)
+    late = source(7, first=9)
     for stream in streams[9:]:
         assert_same_stream(stream, late.stream())
     assert late.handed_out == 12
