@@ -14,6 +14,7 @@ from neuralfusion_ros.training.workers import WorkerError, WorkerSource, open_so
 SHARE = DataShare(3, DataSettings(pool=2, refresh=1, frames=18, image_widths=(64,)))
 
 
+@pytest.mark.timeout(300)
 def test_workers_make_the_same_streams_and_their_end_is_noticed():
     local, first = LocalSource(SHARE, first=2), 2
     workers = WorkerSource(SHARE, first, workers=2)
