@@ -9,12 +9,11 @@ import open3d as o3d
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from neuralfusion_ros.datasets.recording import Frame
 from neuralfusion_ros.evaluation.holdout import rays_through_pixels
 from neuralfusion_ros.evaluation.latent_colours import LatentColours, latents_at
 from neuralfusion_ros.evaluation.method import FloatArray, Triangles
+from neuralfusion_ros.evaluation.places import Place
 from neuralfusion_ros.evaluation.surfaces import ray_scene
-from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.mapping.surface_map import UNKNOWN
 
@@ -22,18 +21,21 @@ Image = npt.NDArray[np.float32]
 _FREE_COLOUR, _UNKNOWN_COLOUR = 1.0, 0.82
 _AXES = "xyz"
 _TOP_PIXEL_M = 0.01
-_HEAD_SHARE = 0.8
+_MARGIN_M = 0.3
+_HEAD_SHARE = 0.75
 
 
-def slices_figure(mapper: Mapper, colours: LatentColours, mesh: Triangles, title: str) -> Figure:
-    """Three slices: above the latent vectors, below what the translator makes of them."""
+def slices_figure(mapper: Mapper, colours: LatentColours, mesh: Triangles, within: Triangles, title: str) -> Figure:
+    """Three slices: above the latent vectors, below what the translator makes of them.
+
+    mesh: of the map, through whose median they go. within: the place, which with a margin is the part that is drawn.
+    """
     figure = Figure(figsize=(15, 9.5), layout="constrained")
     panels = figure.subplots(2, 3)
-    low, high = (np.percentile(mesh.vertices, q, axis=0) for q in (0.1, 99.9))
-    margin_m = 6 * mapper.settings.voxel_size_m
+    low, high = within.vertices.min(0) - _MARGIN_M, within.vertices.max(0) + _MARGIN_M
     drawn = None
     for axis, at_m in enumerate(np.median(mesh.vertices, axis=0)):
-        points, extent = slice_points(axis, float(at_m), low - margin_m, high + margin_m, mapper.settings.voxel_size_m)
+        points, extent = slice_points(axis, float(at_m), low, high, mapper.settings.voxel_size_m)
         panels[0, axis].imshow(latent_image(mapper, colours, points), origin="lower", extent=extent)
         panels[0, axis].set_title(f"latent vectors, {_AXES[axis]} = {at_m:.2f} m")
         panels[1, axis].set_facecolor(str(_UNKNOWN_COLOUR))
@@ -77,17 +79,17 @@ def latent_image(mapper: Mapper, colours: LatentColours, points: npt.NDArray[np.
     return image.reshape(points.shape)
 
 
-def mesh_figure(
-    mapper: Mapper, colours: LatentColours, mesh: Triangles, frame: Frame, camera: PinholeCamera, title: str
-) -> Figure:
+def mesh_figure(mapper: Mapper, colours: LatentColours, mesh: Triangles, place: Place, title: str) -> Figure:
     """The mesh in the colours of its latent vectors, from above without the ceiling and through the camera."""
     figure = Figure(figsize=(15, 7), layout="constrained")
     above, through = figure.subplots(1, 2)
-    rays, extent = _rays_from_above(mesh)
+    rays, extent = _rays_from_above(place.mesh)
     above.imshow(mesh_image(mapper, colours, mesh, rays), origin="lower", extent=extent)
     above.set_title("from above, cut below the ceiling")
     _label(above, 2)
-    through.imshow(mesh_image(mapper, colours, mesh, rays_through_pixels(camera, frame.T_world_camera)))
+    through.imshow(
+        mesh_image(mapper, colours, mesh, rays_through_pixels(place.camera, place.frames[0][1].T_world_camera))
+    )
     through.set_title("through the camera of the first frame")
     through.set_xlabel("u [pixel]")
     through.set_ylabel("v [pixel]")
@@ -117,11 +119,11 @@ def _distance_image(mapper: Mapper, points: npt.NDArray[np.float64]) -> Image:
     return image
 
 
-def _rays_from_above(mesh: Triangles) -> tuple[Image, tuple[float, float, float, float]]:
+def _rays_from_above(within: Triangles) -> tuple[Image, tuple[float, float, float, float]]:
     """(H, W, 6) rays straight down from below the ceiling; z is up. Beside them left, right, bottom, top."""
-    low, high = (np.percentile(mesh.vertices, q, axis=0) for q in (0.5, 99.5))
-    x = np.arange(low[0] - 0.1, high[0] + 0.1, _TOP_PIXEL_M)
-    y = np.arange(low[1] - 0.1, high[1] + 0.1, _TOP_PIXEL_M)
+    low, high = within.vertices.min(0), within.vertices.max(0)
+    x = np.arange(low[0], high[0], _TOP_PIXEL_M)
+    y = np.arange(low[1], high[1], _TOP_PIXEL_M)
     rays = np.zeros((len(y), len(x), 6), np.float32)
     rays[..., 0], rays[..., 1] = np.meshgrid(x, y)
     rays[..., 2] = low[2] + _HEAD_SHARE * (high[2] - low[2])

@@ -88,7 +88,7 @@ def _frame_the_lines(panel: Axes, *lines: Sequence[Sequence[float]]) -> None:
     every = np.array([value for line in lines for some in line for value in some])
     every = every[np.isfinite(every)]
     if len(every):
-        margin = 0.35 * max(float(np.ptp(every)), 0.05 * float(np.abs(every).max()), 1e-6)
+        margin = 0.35 * max(float(np.ptp(every)), 0.05 * float(np.abs(every).max()), 1e-4)
         low = float(every.min()) - margin
         panel.set_ylim(max(low, 0.0) if every.min() >= 0 else low, float(every.max()) + margin)
 

@@ -34,6 +34,7 @@ BASELINES_TEXT = """- Plain TSDF fusion is run in many variants: Open3D's VoxelB
   weight above 1, 3, 5) and our own (truncation 2, 4, 8 voxels; without and with carving of free space; at least 1 or 3
   sightings), the wider two bands of ours also through a median filter of 3x3x3 voxels or a Gaussian of one voxel (TSDF
   + 3-D filter). "best TSDF" is the best variant of each score in each room, chosen with the truth at hand.
+  So the best accuracy can be that of a variant that leaves most of the room out: read it with completeness and F.
 """
 NOISE_TEXT = """- Noise is simulated, independent from frame to frame and given by the seed. It does not know the angle
   of a surface, so grazing views leave no holes.

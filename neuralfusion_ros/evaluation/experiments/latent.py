@@ -69,6 +69,6 @@ class LatentPictures:
         colours = fit_colours(surface_latents(mapper.grid))
         title = f"{place.name}, noise {self.level[0]}, {len(frames)} frames"
         return colours, {
-            f"_{place.name}_slices": slices_figure(mapper, colours, mesh, f"Slices through {title}"),
-            f"_{place.name}_mesh": mesh_figure(mapper, colours, mesh, frames[0], place.camera, f"Mesh of {title}"),
+            f"_{place.name}_slices": slices_figure(mapper, colours, mesh, place.mesh, f"Slices through {title}"),
+            f"_{place.name}_mesh": mesh_figure(mapper, colours, mesh, place, f"Mesh of {title}"),
         }
