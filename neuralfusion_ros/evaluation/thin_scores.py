@@ -37,9 +37,10 @@ class ThinScores:
 def thin_scores(
     mesh: Triangles, thing: Triangles, seen_points: FloatArray, truth: Triangles, seed: int = 0
 ) -> ThinScores:
-    """mesh: of the map. thing, truth: the true surface of the thing and of everything. seen_points: (N, 3) on thing."""
-    if not len(seen_points):
-        return ThinScores(float("nan"), float("nan"))
+    """Compares the mesh of a map with (N, 3) seen points of a thing, N > 0.
+
+    thing, truth: the true surface of the thing and of everything.
+    """
     around = _nearby(mesh, thing)
     recovered = float(np.mean(distances_to(seen_points, around) <= RECOVERED_WITHIN_M))
     samples = sample_surface(around, min(round(area_m2(around) * _SAMPLES_PER_M2), _MOST_SAMPLES), seed)

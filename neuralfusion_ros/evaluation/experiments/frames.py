@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from neuralfusion_ros.evaluation.experiment import (
 )
 from neuralfusion_ros.evaluation.ground_truth import GroundTruth, seen_part
 from neuralfusion_ros.evaluation.metrics import MapScores
+from neuralfusion_ros.evaluation.places import Place
 from neuralfusion_ros.evaluation.plots import sweep_figure
 from neuralfusion_ros.evaluation.rooms import Room, clean_views, noisy_frames, score_on_the_way
 from neuralfusion_ros.evaluation.score_columns import BASELINES_TEXT, METRICS_TEXT, NOISE_TEXT
@@ -35,6 +36,7 @@ come in one random order, drawn with the seed, so that also few frames come from
   cover.
 """
 _EVERYTHING, _AT_ONCE = "everything", "seen at once"
+AnyPlace = TypeVar("AnyPlace", Room, Place)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class FrameCounts:
             return score_on_the_way(methods, frames, room.camera, truths, counts, lambda name: advance(note=name))
 
 
-def shuffled(room: Room, seed: int) -> Room:
+def shuffled(room: AnyPlace, seed: int) -> AnyPlace:
     """The room with its frames in an order drawn with the seed. Frames keep their numbers and so their noise."""
     order = np.random.default_rng([seed, 5]).permutation(len(room.frames))
     return replace(room, frames=[room.frames[k] for k in order])

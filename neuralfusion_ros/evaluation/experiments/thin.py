@@ -101,6 +101,8 @@ class ThinThings:
                 for found in method.maps():
                     mesh = found.mesh()
                     for item, thing, some in zip(items, things, seen, strict=True):
+                        if not len(some):
+                            continue  # no frame saw it: no map could have it
                         case = ThinCase(item.kind, 1000 * item.thickness_m, found.name)
                         results.setdefault(case, []).append(thin_scores(mesh, thing, some, place.mesh))
 
