@@ -15,7 +15,7 @@ from neuralfusion_ros.evaluation.method import FloatArray, Triangles
 from neuralfusion_ros.evaluation.places import Place
 from neuralfusion_ros.evaluation.surfaces import ray_scene
 from neuralfusion_ros.mapping.mapper import Mapper
-from neuralfusion_ros.mapping.surface_map import UNKNOWN
+from neuralfusion_ros.mapping.query import UNKNOWN
 
 Image = npt.NDArray[np.float32]
 _FREE_COLOUR, _UNKNOWN_COLOUR = 1.0, 0.82

@@ -26,11 +26,15 @@ from neuralfusion_ros.mapping.voxel_state import n_channels
 
 @dataclass(frozen=True)
 class FrameResult:
-    """rays: measurements used. voxels: updated in the band. blocks_refused: new blocks the full map had no room for."""
+    """rays: measurements used. voxels: updated in the band. blocks_refused: new blocks the full map had no room for.
+
+    blocks_dropped: blocks that left the map, for their distance or to make room.
+    """
 
     rays: int
     voxels: int
     blocks_refused: int
+    blocks_dropped: int = 0
 
 
 class Mapper:
@@ -78,12 +82,13 @@ class Mapper:
         pose, depth = self._check(depth_m, T_world_camera, camera)
         self._frame += 1
         rays = self._steps.make_rays(depth, camera)
+        n_removed = len(self._removed)
         refused = self._make_room(rays, pose)
         inputs = self._steps.extract(rays, pose)
         updates = self._steps.fuse(inputs)
         touched = self._steps.integrate(rays, updates, pose)
         self.grid.stamps[touched.blocks] = self._frame
-        return FrameResult(int(rays.valid.sum()), touched.voxels, refused)
+        return FrameResult(int(rays.valid.sum()), touched.voxels, refused, len(self._removed) - n_removed)
 
     def mesh(self) -> Mesh:
         """The surface of the whole map; translates what changed since the last call."""

@@ -32,7 +32,7 @@ class BlockSender:
 
     def __init__(self, publisher: Publisher, frame_id: str, model_hash: int) -> None:
         self._publisher = publisher
-        self._frame_id, self._model_hash = frame_id, model_hash
+        self.frame_id, self._model_hash = frame_id, model_hash
         self._waiting = self._removed = torch.zeros(0, dtype=torch.int64)
         self._unacknowledged, self._held_since_s = 0, 0.0
         self._begin_map()
@@ -97,7 +97,7 @@ class BlockSender:
         keys, values = keys[(rows >= 0).cpu()], grid.values[rows[rows >= 0]]  # some may have left the map meanwhile
         message = BlockMessage(
             stamp_ns=stamp_ns,
-            frame_id=self._frame_id,
+            frame_id=self.frame_id,
             map_id=self.map_id,
             sequence=self.sequence,
             voxel_size_m=grid.voxel_size_m,

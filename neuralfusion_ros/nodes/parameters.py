@@ -64,7 +64,7 @@ class CommonParameters:
     autostart: bool = _parameter(True, "Configure and activate the lifecycle node at start, without a manager.")
     max_map_bytes: int = _parameter(
         MapSettings.max_bytes,
-        "Memory of the latent map. When full, new blocks are refused and counted.",
+        "Memory of the latent map.",
         unit="bytes",
         minimum=1 << 20,
         maximum=1 << 40,
@@ -158,6 +158,23 @@ class FusionParameters(CommonParameters):
         minimum=1.0,
         maximum=MAX_WEIGHT,
     )
+    when_full: str = _parameter(
+        "evict",
+        "What happens when the map has used up its memory: `evict` drops the blocks that were out of sight for "
+        "longest, `refuse` takes no new ones and counts them.",
+        choices=("evict", "refuse"),
+    )
+    map_radius_m: float = _parameter(
+        0.0,
+        "What is further away from the camera than this leaves the map. At least max_depth, or 0: never.",
+        unit="m",
+        minimum=0.0,
+        maximum=10000.0,
+    )
+    map_directory: str = _parameter(
+        "~/.ros/neuralfusion", "The only folder that `~/save_map` writes to and `~/load_map` reads from."
+    )
+    map_name: str = _parameter("map", "Name of the map's file there, without suffix.", read_only=False)
     publish_rate_hz: float = _parameter(
         2.0, "Rate of `latent_blocks`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
     )
@@ -182,7 +199,15 @@ class FusionParameters(CommonParameters):
     def map_settings(self) -> MapSettings:
         """What the mapper takes from here. Raises ParameterError when the values do not go together."""
         try:
-            return MapSettings(self.voxel_size, self.min_depth, self.max_depth, self.max_weight, self.max_map_bytes)
+            return MapSettings(
+                voxel_size_m=self.voxel_size,
+                min_depth_m=self.min_depth,
+                max_depth_m=self.max_depth,
+                max_weight=self.max_weight,
+                max_bytes=self.max_map_bytes,
+                evict=self.when_full == "evict",
+                radius_m=self.map_radius_m,
+            )
         except ValueError as error:
             raise ParameterError(str(error)) from error
 

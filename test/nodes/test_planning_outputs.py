@@ -59,7 +59,7 @@ class Robot:
         for number in numbers:
             frame = self._frame_of(number)
             self.mapper.integrate(frame.depth_m, frame.T_world_camera, self._camera)
-            self.sender.add(self.mapper.grid, self.mapper.take_changed())
+            self.sender.add(self.mapper.take_changed(), self.mapper.take_removed())
         self._send()
 
     def translator_has_all(self):
