@@ -3,17 +3,23 @@
 
 from __future__ import annotations
 
+import math
 import signal
+import time
 from types import FrameType, TracebackType
+
+_SAME_CTRL_C_S = 2.0
+"""torchrun passes on a Ctrl-C that the terminal has already sent to all its processes."""
 
 
 class StopSignals:
-    """While in its context, the first signal only sets `received`; a second one ends the process at once."""
+    """While in its context a signal only sets `received`; only a second Ctrl-C ends the process at once."""
 
     _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
         self.received = False
+        self._first_ctrl_c_s = math.inf
 
     def __enter__(self) -> StopSignals:
         self._before = {number: signal.signal(number, self._receive) for number in self._SIGNALS}
@@ -22,12 +28,13 @@ class StopSignals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._restore()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self.received = True
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        if number == signal.SIGINT:
+            now_s = time.monotonic()
+            if now_s - self._first_ctrl_c_s > _SAME_CTRL_C_S:
+                raise KeyboardInterrupt
+            self._first_ctrl_c_s = min(self._first_ctrl_c_s, now_s)

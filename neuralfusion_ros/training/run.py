@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import torch
 
 from neuralfusion_ros.mapping.model import LatentModel, save_model
 from neuralfusion_ros.training.checkpoint import Checkpoint, CheckpointError, write_checkpoint
+from neuralfusion_ros.training.errors import TrainingError
 from neuralfusion_ros.training.learning_curve import LearningCurve
 from neuralfusion_ros.training.process_group import ProcessGroup
 from neuralfusion_ros.training.schedule import is_over
@@ -107,7 +108,8 @@ class Run:
         elif step % ROW_STEPS == 0:
             self._curve.end_row(step, minutes)
             if self._group.is_first:
-                self._curve.write_table(self.files.table)
+                with self._writing():
+                    self._curve.write_table(self.files.table)
         hooks.on_step(StepReport(step, minutes, loss))
 
     def _save(self, minutes: float) -> None:
@@ -120,9 +122,19 @@ class Run:
             return
         checkpoint = Checkpoint(self.settings, trainer.step, minutes, streams, self._curve.rows, trainer.tensors())
         write_checkpoint(self.files.checkpoint, checkpoint)
-        save_model(trainer.model, self.files.weights, self._card(minutes))
-        self._curve.write_table(self.files.table)
-        self._curve.draw(self.files.picture)
+        with self._writing():
+            save_model(trainer.model, self.files.weights, self._card(minutes))
+            self._curve.write_table(self.files.table)
+            self._curve.draw(self.files.picture)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Says which run it is whose files cannot be written; the system's own words may lack that."""
+        try:
+            yield
+        except OSError as error:
+            step, files = self.trainer.step, self.files.weights.with_suffix(".*")
+            raise TrainingError(f"cannot write all of {files} at step {step}: {error.strerror or error}") from error
 
     def _card(self, minutes: float) -> dict[str, object]:
         settings = self.settings

@@ -2,7 +2,9 @@
 """Whole runs on a small recording: files, interruption and going on."""
 
 import csv
+import errno
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,8 +15,9 @@ import torch
 
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.model import Architecture, load_model
-from neuralfusion_ros.training import stream_source
+from neuralfusion_ros.training import run, stream_source
 from neuralfusion_ros.training.checkpoint import CheckpointError, read_checkpoint
+from neuralfusion_ros.training.errors import TrainingError
 from neuralfusion_ros.training.run import Hooks, OutputFiles, StepReport, train
 from neuralfusion_ros.training.sequences import CleanSequence
 from neuralfusion_ros.training.settings import TrainingSettings
@@ -164,6 +167,24 @@ def test_minutes_end_a_run_and_are_counted_over_all_its_parts(tmp_path, monkeypa
     resume = read_checkpoint(OutputFiles(tmp_path / "timed").checkpoint)
     assert resume.minutes == 4.0
     assert train(replace(settings, minutes=7.0), tmp_path / "timed", resume=resume).step == 5
+
+
+def test_a_full_disk_ends_the_run_in_one_line_and_keeps_the_checkpoint(tmp_path, monkeypatch):
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    output = tmp_path / "full"
+    train(TINY, output, hooks=stop_after(2))
+    resume = read_checkpoint(OutputFiles(output).checkpoint)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(CheckpointError, match=r"at step 3: No space left on device; full.* stays as it was"):
+            train(TINY, output, resume=resume)
+    assert read_checkpoint(OutputFiles(output).checkpoint).step == 2
+    monkeypatch.setattr(run, "save_model", full)
+    with pytest.raises(TrainingError, match=r"cannot write all of .*full\.\* at step 3: No space left on device"):
+        train(TINY, output, resume=resume)
+    assert read_checkpoint(OutputFiles(output).checkpoint).step == 3
 
 
 @pytest.mark.parametrize(
