@@ -15,7 +15,7 @@ from neuralfusion_ros.evaluation.score_columns import map_column
 from neuralfusion_ros.evaluation.sweep import Results, best_plain, learned_values, steps, variant_values
 from neuralfusion_ros.evaluation.tables import Column
 
-LEARNED_COLOUR, TSDF_COLOUR, OTHER_COLOUR = "#c2410c", "#1d4ed8", "#c9c9c9"
+LEARNED_COLOUR, TSDF_COLOUR, FILTERED_COLOUR, OTHER_COLOUR = "#c2410c", "#1d4ed8", "#15803d", "#c9c9c9"
 _PANEL_TITLES = ("MAD mm", "IoU", "F 1 cm", "accuracy mm", "completeness mm", "false solid")
 PANELS = tuple(map_column(title) for title in _PANEL_TITLES)
 AXIS_NAMES = {
@@ -63,6 +63,8 @@ def sweep_panel(panel: Axes, results: Results, column: Column[MapScores]) -> Non
         label = "all TSDF variants" if number == 0 else None
         panel.plot(at, means, color=OTHER_COLOUR, linewidth=0.8, marker=".", markersize=3, zorder=1, label=label)
     best = [[column.value(score) for score in best_plain(results, step, column)] for step in labels]
+    filtered = [[column.value(s) for s in best_plain(results, step, column, filtered_only=True)] for step in labels]
+    _band(panel, filtered, FILTERED_COLOUR, "^:", "best TSDF + 3-D filter")
     _band(panel, best, TSDF_COLOUR, "s--", "best TSDF of each score")
     _band(panel, [learned_values(results, step, column) for step in labels], LEARNED_COLOUR, "o-", "learned")
     panel.set_xticks(at, labels, rotation=0 if max(map(len, labels)) < 10 else 20)

@@ -28,6 +28,8 @@ from neuralfusion_ros.mapping.camera import PinholeCamera
 
 TRUNCATIONS_VOXELS = (2, 4, 8)
 MIN_SIGHTINGS = (1, 3)
+FILTER_MARK = " + "
+"""In the name of every variant that is read through a filter, and in no other."""
 # Limits between the ranges of signed distance, in voxels: -8 -4 -2 2 4 8. The last range is free space in front of
 # every band.
 _LIMITS_VOXELS = (*(-t for t in reversed(TRUNCATIONS_VOXELS)), *TRUNCATIONS_VOXELS)
@@ -50,7 +52,7 @@ class Variant:
     def name(self) -> str:
         """For tables."""
         name = f"tsdf {'carve' if self.carve else 'band'} trunc={self.truncation_voxels} n>={self.min_sightings}"
-        return f"{name} + {self.filtered}" if self.filtered else name
+        return f"{name}{FILTER_MARK}{self.filtered}" if self.filtered else name
 
 
 PLAIN_VARIANTS = tuple(Variant(*v) for v in product(TRUNCATIONS_VOXELS, (False, True), MIN_SIGHTINGS))

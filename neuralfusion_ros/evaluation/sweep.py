@@ -12,6 +12,7 @@ import numpy as np
 
 from neuralfusion_ros.evaluation.learned import LearnedFusion
 from neuralfusion_ros.evaluation.metrics import MapScores
+from neuralfusion_ros.evaluation.projective_tsdf import FILTER_MARK
 from neuralfusion_ros.evaluation.score_columns import MAP_COLUMNS, map_column
 from neuralfusion_ros.evaluation.tables import Column, markdown_table
 
@@ -51,12 +52,15 @@ def variant_values(results: Results, step: str, column: Column[MapScores]) -> di
     return values
 
 
-def best_plain(results: Results, step: str, column: Column[MapScores]) -> list[MapScores]:
-    """The best TSDF variant in every room with every seed, chosen for this score."""
-    plain = [
-        [s for s in scores if s.name != LearnedFusion.name] for case, scores in results.items() if case.step == step
-    ]
+def best_plain(results: Results, step: str, column: Column[MapScores], filtered_only: bool = False) -> list[MapScores]:
+    """The best TSDF variant in every room with every seed, chosen for this score; among all or those with a filter."""
+    measured = [scores for case, scores in results.items() if case.step == step]
+    plain = [[score for score in scores if _may_be_chosen(score.name, filtered_only)] for scores in measured]
     return [column.best_of(scores) for scores in plain if scores]
+
+
+def _may_be_chosen(name: str, filtered_only: bool) -> bool:
+    return name != LearnedFusion.name and (FILTER_MARK in name or not filtered_only)
 
 
 def sweep_body(
@@ -71,20 +75,17 @@ def sweep_body(
 
 
 def summary_table(results: Results, axis: str, columns: Columns = SUMMARY_COLUMNS) -> str:
-    """Means over rooms and seeds of the learned map and the best TSDF; the variant that was best most often."""
+    """Means over rooms and seeds of the learned map, of the best TSDF, and of the best that has a 3-D filter."""
     rows = []
     for step in steps(results):
         learned = [learned_values(results, step, column) for column in columns]
         if learned[0]:
             cells = [_mean_text(values, column) for values, column in zip(learned, columns, strict=True)]
             rows.append([step, LearnedFusion.name, *cells])
-        best = [best_plain(results, step, column) for column in columns]
-        if best[0]:
-            cells = []
-            for found, column in zip(best, columns, strict=True):
-                often = Counter(score.name for score in found).most_common(1)[0][0]
-                cells.append(f"{_mean_text([column.value(s) for s in found], column)} ({often})")
-            rows.append([step, "best TSDF", *cells])
+        for title, filtered_only in (("best TSDF", False), ("best TSDF + 3-D filter", True)):
+            best = [best_plain(results, step, column, filtered_only) for column in columns]
+            if best[0]:
+                rows.append([step, title, *(_best_text(f, c) for f, c in zip(best, columns, strict=True))])
     return markdown_table([axis, "method", *(column.title for column in columns)], rows)
 
 
@@ -116,6 +117,12 @@ def variants_table(results: Results, step: str, columns: Columns = MAP_COLUMNS) 
 def sweep_numbers(results: Results) -> list[dict[str, Any]]:
     """All scores, for JSON."""
     return [{**case._asdict(), "scores": [asdict(score) for score in scores]} for case, scores in results.items()]
+
+
+def _best_text(found: Sequence[MapScores], column: Column[MapScores]) -> str:
+    """The mean, and the variant that was best most often."""
+    often = Counter(score.name for score in found).most_common(1)[0][0]
+    return f"{_mean_text([column.value(score) for score in found], column)} ({often})"
 
 
 def _mean_text(values: Sequence[float], column: Column[MapScores]) -> str:

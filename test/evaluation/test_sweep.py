@@ -27,6 +27,14 @@ def test_means_over_rooms_and_the_best_of_each_room():
     assert rows[2].startswith("| hard | learned | 5.00 |")
 
 
+def test_the_best_with_a_filter_has_a_row_of_its_own():
+    case = Case("mild", "r", 0)
+    results = {case: [*RESULTS[case], scores("a + median", 4.5, 0.93), scores("a + gauss", 4.8, 0.6)]}
+    rows = summary_table(results, "noise").splitlines()[2:]
+    assert rows[1].startswith("| mild | best TSDF | 4.00 (a) | 0.930 (a + median) |")
+    assert rows[2].startswith("| mild | best TSDF + 3-D filter | 4.50 (a + median) | 0.930 (a + median) |")
+
+
 def test_losses_are_named():
     text = losses_text(RESULTS)
     assert "- mild: nowhere\n" in text
