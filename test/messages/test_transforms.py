@@ -7,9 +7,13 @@ import importlib.util
 
 import numpy as np
 import pytest
+import rclpy
 from hypothesis import given
 from hypothesis import strategies as st
+from rclpy.executors import SingleThreadedExecutor
 from rosbags.typesys import Stores, get_typestore
+from type_description_interfaces.msg import FieldType
+from type_description_interfaces.srv import GetTypeDescription
 
 from neuralfusion_ros.mapping.poses import pose_matrix
 from neuralfusion_ros.messages.errors import BadMessage
@@ -68,7 +72,44 @@ def test_the_hash_is_that_of_the_definition(store):
     assert store.hash_rihs01("tf2_msgs/msg/TFMessage") == f"RIHS01_{TF_MESSAGE_HASH}"
 
 
-@pytest.mark.skipif(importlib.util.find_spec("tf2_msgs") is not None, reason="tf2_msgs is installed")
+WITHOUT_TF2 = pytest.mark.skipif(importlib.util.find_spec("tf2_msgs") is not None, reason="tf2_msgs is installed")
+
+
+@WITHOUT_TF2
 def test_the_stand_in_is_made_once():
     assert tf_message_type() is tf_message_type()
     assert tf_message_type().__name__ == "TFMessage"
+
+
+@pytest.fixture
+def node():
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    node = rclpy.create_node("tf", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    yield node
+    executor.shutdown()
+    node.destroy_node()
+    context.try_shutdown()
+
+
+def test_other_nodes_see_the_type_as_what_it_is(node, store):
+    """Name and hash come by discovery; whoever asks for the description gets the one that gives that hash."""
+    node.create_subscription(tf_message_type(), "/tf", lambda data: None, 10, raw=True)
+    (info,) = node.get_subscriptions_info_by_topic("/tf")
+    assert info.topic_type == "tf2_msgs/msg/TFMessage"
+    assert bytes(info.topic_type_hash.value).hex() == TF_MESSAGE_HASH
+    client = node.create_client(GetTypeDescription, "/tf/get_type_description")
+    request = GetTypeDescription.Request(type_name=info.topic_type, type_hash=f"RIHS01_{TF_MESSAGE_HASH}")
+    answer = client.call_async(request)
+    node.executor.spin_until_future_complete(answer, timeout_sec=30)
+    result = answer.result()
+    assert result.successful, result.failure_reason
+    described = result.type_description
+    assert described.type_description.type_name == "tf2_msgs/msg/TFMessage"
+    (field,) = described.type_description.fields
+    assert (field.name, field.type.type_id) == ("transforms", FieldType.FIELD_TYPE_NESTED_TYPE_UNBOUNDED_SEQUENCE)
+    assert field.type.nested_type_name == "geometry_msgs/msg/TransformStamped"
+    names = [part.type_name for part in described.referenced_type_descriptions]
+    assert names == sorted(names) and len(names) == 6 and "std_msgs/msg/Header" in names
