@@ -27,6 +27,7 @@ def lines(capfd):
         (fusion_node, ["voxel_size:=wide"], "expecting type 'DOUBLE'"),
         (fusion_node, ["input_qos:=perfect"], "input_qos must be one of sensor_data, default, reliable"),
         (fusion_node, ["min_depth:=4.0", "max_depth:=3.0"], "need 0 <= min depth < max depth"),
+        (translator_node, ["grid_min_height_m:=2.0"], "need grid_min_height_m < grid_max_height_m, got 2.0 and 1.0"),
         (fusion_node, ["pose_source:=tf"], "needs the ROS package tf2_ros"),
         (replay_node, [], "parameter input is not set"),
         (replay_node, ["input:=/no/such"], "/no/such is missing"),
