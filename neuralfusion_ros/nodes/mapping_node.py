@@ -137,7 +137,8 @@ class MappingNode(LifecycleNode):
             report.problem = ""
         if report.problem:
             self._problem_log.warn(report.problem.split(":")[0], report.problem)
-        self._diagnostics.publish(diagnostic_array(self.get_name(), self.get_clock().now().to_msg(), report))
+        names = (self.get_name(), self.get_fully_qualified_name())
+        self._diagnostics.publish(diagnostic_array(*names, self.get_clock().now().to_msg(), report))
 
     def _state_name(self) -> str:
         return "active" if self.is_active else "inactive" if self._is_set_up else "unconfigured"
