@@ -18,7 +18,7 @@ from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, MEAN, WEIGHT
 
 HALO = 2  # voxels around a block that its translation depends on
 _CARVED_MEAN_FEATURE = 2
-_BLOCKS_AT_ONCE = 128
+_BLOCKS_AT_ONCE = 32  # more leave the cache of a processor
 _POINTS_AT_ONCE = 1 << 15
 
 
@@ -47,7 +47,7 @@ class TranslatorNetwork(nn.Module):
         states: (B, 12, 12, 12, C) blocks with their halo. offsets: (K, 3) from the voxel's centre, in voxels.
         """
         features = state_features(states.float())
-        volume = features.permute(0, 4, 1, 2, 3).contiguous()
+        volume = features.permute(0, 4, 1, 2, 3)  # channels last: the fastest layout, and no copy
         context = self.near(volume[:, :, 1:-1, 1:-1, 1:-1]) + self.far(volume)
         inner = slice(HALO, -HALO)
         centre = states[:, inner, inner, inner].reshape(len(states) * BLOCK_VOXELS, -1).float()
