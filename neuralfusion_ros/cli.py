@@ -20,6 +20,7 @@ _COMMANDS = {
     "record": "turn a recording into a rosbag2 folder (mcap)",
     "train": "train the networks from a seed",
     "evaluate": "measure maps against the truth and against plain TSDF fusion",
+    "benchmark": "measure what a frame costs, beside Open3D",
 }
 _EXAMPLE = """example:
   neuralfusion fuse data/kitchen --output kitchen.ply

@@ -29,14 +29,15 @@ def write_demo_recording(path: Path, frames: int) -> None:
     with progress("recording a room", frames) as advance:
 
         def counted() -> Iterator[Frame]:
-            for frame in _frames(frames):
+            for frame in demo_frames(frames):
                 yield frame
                 advance()
 
         write_bag(path, CAMERA, counted())
 
 
-def _frames(count: int) -> Iterator[Frame]:
+def demo_frames(count: int) -> Iterator[Frame]:
+    """The first frames of the recording, at most `count`."""
     room = random_room(_SEED)
     rng = np.random.default_rng(_SEED)
     renderer, sensor = DepthRenderer(*room.mesh()), LEVELS[_NOISE]

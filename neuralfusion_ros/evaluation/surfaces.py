@@ -42,3 +42,10 @@ def distances_to(points: FloatArray, mesh: Triangles) -> FloatArray:
     at = o3d.core.Tensor(np.ascontiguousarray(points, dtype=np.float32))
     distances: FloatArray = ray_scene(mesh).compute_distance(at).numpy()
     return distances
+
+
+def area_m2(mesh: Triangles) -> float:
+    """Area of all triangles."""
+    corners = np.asarray(mesh.vertices, np.float64)[mesh.triangles]
+    sides = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return float(np.linalg.norm(sides, axis=-1).sum() / 2)
