@@ -19,7 +19,7 @@ CONFIG = """
 """
 
 
-def wait_for(condition, what: str, timeout_s: float = 100.0) -> None:
+def wait_for(condition, what: str, timeout_s: float = 250.0) -> None:
     end = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end, f"waited in vain for {what}"
