@@ -32,6 +32,8 @@ files beside it. A room is a sequence folder with gt_mesh.ply, or procedural:SEE
 no data. `neuralfusion evaluate EXPERIMENT --help` lists the options of an experiment."""
 
 
+_COMMON = ("voxel_size", "max_depth", "frames", "seeds", "image_size", "samples", "methods")
+_FOLDERS = re.compile(r"[^=,]*/")
 _ROOM_HELP = "sequence folder with gt_mesh.ply, or procedural:SEED"
 
 
@@ -169,10 +171,6 @@ def _command_line(args: argparse.Namespace, bench: Bench) -> str:
         if value is not None:
             words += [_option(name), *_words(name, value)]
     return shlex.join(words)
-
-
-_COMMON = ("voxel_size", "max_depth", "frames", "seeds", "image_size", "samples", "methods")
-_FOLDERS = re.compile(r"[^=,]*/")
 
 
 def _words(name: str, value: Any) -> list[str]:

@@ -20,8 +20,14 @@ _FIRST_SEED = 1 << 41
 
 
 def default_objects(count: int) -> tuple[str, ...]:
-    """Files of the data folder, half of each of its sets and spread over them; without them procedural objects."""
-    folders = [sorted(folder.glob("*.npz")) for folder in sorted((data_folder() / "objects").glob("*/"))]
+    """Closed meshes of the data folder, half of each of its sets and spread over them; without them procedural objects.
+
+    A shell without an inside, as many models of furniture are, has hardly a voxel for the IoU.
+    """
+    folders = [
+        [path for path in sorted(folder.glob("*.npz")) if is_closed(load_object(str(path))[1])]
+        for folder in sorted((data_folder() / "objects").glob("*/"))
+    ]
     shares = [count // max(len(folders), 1) + (k < count % max(len(folders), 1)) for k in range(len(folders))]
     found = [str(path) for files, share in zip(folders, shares, strict=True) for path in spread(files, share) if share]
     return tuple(found) or tuple(f"{PROCEDURAL}{seed}" for seed in range(count))
@@ -39,6 +45,18 @@ def load_object(source: str) -> tuple[str, Triangles]:
     if not len(mesh.triangles) or not np.isfinite(mesh.vertices).all():
         raise ExperimentError(f"the object {source} has no triangles, or vertices that are not finite")
     return Path(source).stem, mesh
+
+
+def is_closed(mesh: Triangles) -> bool:
+    """Whether every edge belongs to two triangles, or to some other even number; vertices at one place are one."""
+    step = 1e-6 * float(np.ptp(mesh.vertices, axis=0).max())
+    rounded = np.round(mesh.vertices / step).astype(np.int64)
+    _, vertex = np.unique(rounded, axis=0, return_inverse=True)
+    corners = vertex.reshape(-1)[mesh.triangles]
+    edges = np.sort(np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]]), axis=1)
+    edges = edges[edges[:, 0] != edges[:, 1]]
+    _, uses = np.unique(edges, axis=0, return_counts=True)
+    return bool((uses % 2 == 0).all())
 
 
 def in_cube(mesh: Triangles, edge_m: float) -> Triangles:

@@ -37,7 +37,7 @@ def sweep_figure(results: Results, axis: str, title: str, panels: Sequence[Colum
         panel.set_ylabel(axis_label(column))
     for unused in axes[len(panels) :]:
         unused.set_visible(False)
-    axes[0].legend(loc="best", fontsize=9)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +172,17 @@ def test_a_dozen_experiments_each_with_a_name_of_its_own():
     listed = [experiment.name for experiment in EXPERIMENTS]
     assert len(set(listed)) == len(listed)
     assert SCORED | {"holdout", "orders", "thin", "latent", "models"} == set(listed)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: experiment.name)
+def test_help_lists_the_settings_with_their_defaults(experiment, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["evaluate", experiment.name, "--help"])
+    assert left.value.code == 0
+    told = " ".join(capsys.readouterr().out.split())
+    for field in fields(experiment):
+        assert f"--{field.name.replace('_', '-')} V,V" in told
+        assert field.metadata["text"] in told
 
 
 @pytest.mark.parametrize(

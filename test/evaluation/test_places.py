@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import numpy as np
+import open3d as o3d
 import pytest
 
 from neuralfusion_ros.evaluation.experiments.frames import shuffled
 from neuralfusion_ros.evaluation.experiments.sizes import resized
-from neuralfusion_ros.evaluation.objects import PADDING, default_objects, in_cube, load_object, views_around
+from neuralfusion_ros.evaluation.method import Triangles
+from neuralfusion_ros.evaluation.objects import PADDING, default_objects, in_cube, is_closed, load_object, views_around
 from neuralfusion_ros.evaluation.places import default_rooms, open_place, plain_camera, seen_with, spread
 from neuralfusion_ros.mapping.camera import PinholeCamera
 
@@ -49,10 +51,20 @@ def test_default_rooms_are_those_of_the_data_folder_or_procedural(tmp_path, monk
     (tmp_path / "synth_room_07").mkdir()
     (tmp_path / "synth_room_07" / "gt_mesh.ply").touch()
     assert default_rooms() == (str(tmp_path / "synth_room_07"),)
-    for name in ("a/1", "a/2", "a/3", "b/4"):
+    ball = o3d.geometry.TriangleMesh.create_sphere(1.0, resolution=5)
+    faces = np.asarray(ball.triangles)
+    for name, kept in (("a/0", faces[1:]), ("a/1", faces), ("a/2", faces), ("a/3", faces), ("b/4", faces)):
         (tmp_path / "objects" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "objects" / f"{name}.npz").touch()
+        np.savez(tmp_path / "objects" / f"{name}.npz", vertices=np.asarray(ball.vertices), faces=kept)
     assert default_objects(3) == tuple(str(tmp_path / "objects" / f"{name}.npz") for name in ("a/1", "a/3", "b/4"))
+
+
+def test_a_closed_mesh_may_have_doubled_vertices_and_no_hole():
+    box = o3d.geometry.TriangleMesh.create_box()
+    corners = np.asarray(box.vertices)[np.asarray(box.triangles)].reshape(-1, 3)
+    soup = Triangles(corners, np.arange(36).reshape(12, 3))
+    assert is_closed(soup)
+    assert not is_closed(Triangles(soup.vertices, soup.triangles[:-1]))
 
 
 def test_an_object_is_centred_in_the_cube(tmp_path):

@@ -18,7 +18,7 @@ from neuralfusion_ros.evaluation.experiment import (
 )
 from neuralfusion_ros.evaluation.ground_truth import BAND_VOXELS
 from neuralfusion_ros.evaluation.metrics import MapScores
-from neuralfusion_ros.evaluation.objects import default_objects, in_cube, load_object, views_around
+from neuralfusion_ros.evaluation.objects import default_objects, in_cube, is_closed, load_object, views_around
 from neuralfusion_ros.evaluation.places import Place, rendered_mesh
 from neuralfusion_ros.evaluation.plots import sweep_figure
 from neuralfusion_ros.evaluation.published import published_tables
@@ -37,9 +37,10 @@ the scores are in cube edges.
 - Depth noise is Gaussian with sigma {sigma:g} of the cube's edge, independent per pixel. Outliers are half single
   pixels, half blobs; half lie anywhere within two edges, half 5 to 50 cm off the surface.
 - The cube is built with voxels of {voxel_m:g} m, so an edge is {edge_m:g} m: the networks know voxels of that size.
-- The reference is exact: the distance to the mesh, negative where no clean view looked at or through the voxel. Judged
-  are the voxels within {band} voxels of the surface, the same for all methods; unknown counts as free. MSE and MAD are
-  clipped at {band} voxels = {clip:.4f} of the edge. The mean is over objects and seeds.
+- By default the objects are closed meshes. The reference is exact: the distance to the mesh, negative where no clean
+  view looked at or through the voxel. Judged are the voxels within {band} voxels of the surface, the same for all
+  methods; unknown counts as free. MSE and MAD are clipped at {band} voxels = {clip:.4f} of the edge. The mean is over
+  objects and seeds.
 - Acc: share of voxels with the right sign. IoU, F1: of the solid voxels.
 """
 _DEFAULT_VIEWS = 100
@@ -53,7 +54,9 @@ class ObjectProtocol:
     summary: ClassVar[str] = "the paper's protocol of single objects, on other objects"
     inputs: ClassVar[Inputs] = Inputs.NONE
 
-    objects: tuple[str, ...] = setting((), names, ".npz files or procedural:SEED; by default of the data folder")
+    objects: tuple[str, ...] = setting(
+        (), names, ".npz files or procedural:SEED; by default closed ones of the data folder"
+    )
     count: tuple[int, ...] = setting((20,), whole_numbers(1), "number of objects if none are named")
     percent: tuple[float, ...] = setting((0.0, 1.0, 5.0, 10.0), numbers_within(0, 50), "outliers, percent")
     resolution: tuple[int, ...] = setting((128,), whole_numbers(16), "voxels along the cube's edge")
@@ -64,16 +67,17 @@ class ObjectProtocol:
         edge_m = self.resolution[0] * bench.settings.voxel_size_m
         settings = replace(bench.settings, max_depth_m=2 * edge_m)
         results: dict[Case, list[MapScores]] = {}
-        measured = []
+        measured, closed = [], 0
         for source in self.objects or default_objects(self.count[0]):
             place = self._place(bench, source, edge_m)
             measured.append(place.name)
+            closed += is_closed(place.mesh)
             self._score(bench, settings, place, edge_m, results)
         shares = [share_text(percent) for percent in self.percent]
         results = dict(sorted(results.items(), key=lambda item: shares.index(item[0].step)))
         conditions: dict[str, object] = {
             "image size": f"{bench.image_size[0]}x{bench.image_size[1]}",
-            "data": f"{len(measured)} objects: {', '.join(measured)}",
+            "data": f"{len(measured)} objects, {closed} of them closed: {', '.join(measured)}",
         }
         return self._page(bench, results, edge_m, conditions)
 

@@ -151,7 +151,7 @@ def thin_figure(results: Results) -> Figure:
             panel.set_ylabel(f"{label} [0..1]\n({'lower' if row else 'higher'} is better)")
             panel.set_xlabel("thickness [mm]")
         axes[0][column].set_title(kind)
-    axes[0][0].legend(loc="lower right", fontsize=9)
+    figure.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle("Thin things: mesh within 1 cm of their surface, and false mesh around them")
     return figure
 
