@@ -41,6 +41,7 @@ ROOMS_WITH_ROS = {"messages", "nodes", "commands"}
 # Modules whose distribution has another name.
 DISTRIBUTIONS = {"PIL": "pillow", "open3d": "open3d-cpu", "skimage": "scikit-image", "yaml": "pyyaml"}
 SYSTEM_PACKAGES = {"PIL": "python3-pil", "numpy": "python3-numpy", "scipy": "python3-scipy"} | {
+    "matplotlib": "python3-matplotlib",
     "skimage": "python3-skimage",
     "yaml": "python3-yaml",
 }

@@ -4,37 +4,35 @@
 from __future__ import annotations
 
 import argparse
-import json
+import re
 import shlex
-import sys
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import Field, fields
 from pathlib import Path
 from typing import Any
 
 from neuralfusion_ros.commands.errors import CommandError
 from neuralfusion_ros.commands.map_options import add_map_options, chosen_device, map_settings
 from neuralfusion_ros.commands.progress import progress
-from neuralfusion_ros.datasets.open_recording import open_recording
-from neuralfusion_ros.evaluation.baselines import open3d_baselines, tsdf_baselines
-from neuralfusion_ros.evaluation.holdout import HoldoutScores, holdout_scores, split
-from neuralfusion_ros.evaluation.learned import LearnedFusion
-from neuralfusion_ros.evaluation.method import FusionMethod
-from neuralfusion_ros.evaluation.metrics import MapScores
-from neuralfusion_ros.evaluation.results import holdout_page, rooms_page
-from neuralfusion_ros.evaluation.rooms import Room, load_room, noisy_frames, score_methods
-from neuralfusion_ros.mapping.mapper import Mapper
+from neuralfusion_ros.evaluation.bench import METHODS, Bench
+from neuralfusion_ros.evaluation.experiment import Experiment, Inputs, image_sizes, names, whole_numbers
+from neuralfusion_ros.evaluation.ground_truth import SAMPLES
+from neuralfusion_ros.evaluation.pages import page_text, write_page
+from neuralfusion_ros.evaluation.places import default_rooms
+from neuralfusion_ros.evaluation.registry import EXPERIMENTS
 from neuralfusion_ros.mapping.model import load_model
-from neuralfusion_ros.mapping.new_file import new_file
-from neuralfusion_ros.training.sensor_noise import LEVELS
 
-_EXAMPLE = """example:
+_EXAMPLE = """examples:
   neuralfusion evaluate rooms data/synth_room_00 data/synth_room_01 --levels mild,hard
+  neuralfusion evaluate noise --rooms procedural:0,procedural:1 --seeds 0,1,2
   neuralfusion evaluate holdout data/kitchen
 
-Prints the tables and writes them to docs/results/rooms.md or docs/results/holdout.md, the bare numbers to a .json
-file beside it."""
+Prints the page and writes it to docs/results/EXPERIMENT.md, the bare numbers to a .json file and the plots to .png
+files beside it. A room is a sequence folder with gt_mesh.ply, or procedural:SEED or procedural:SEED:small, which need
+no data. `neuralfusion evaluate EXPERIMENT --help` lists the options of an experiment."""
 
-_METHODS = ("all", "learned", "tsdf")
+
+_ROOM_HELP = "sequence folder with gt_mesh.ply, or procedural:SEED"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -47,115 +45,154 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     experiments = parser.add_subparsers(metavar="EXPERIMENT", required=True)
-    rooms = experiments.add_parser("rooms", help="synthetic rooms with simulated noise against their exact geometry")
-    rooms.add_argument("inputs", metavar="DATA_DIR", type=Path, nargs="+", help="sequence folder with gt_mesh.ply")
-    rooms.add_argument(
-        "--levels", metavar="L,L", default="hard", help=f"levels of noise: {', '.join(LEVELS)} (default %(default)s)"
-    )
-    rooms.add_argument("--seed", metavar="S", type=int, default=0, help="of the noise (default %(default)s)")
-    rooms.set_defaults(run=run, experiment=_rooms, name="rooms")
-    holdout = experiments.add_parser("holdout", help="a real recording: fuse every second frame, predict the others")
-    holdout.add_argument("inputs", metavar="RECORDING", type=Path, nargs=1, help="any recording that `fuse` takes")
-    holdout.set_defaults(run=run, experiment=_holdout, name="holdout")
-    for experiment in (rooms, holdout):
-        _add_common_options(experiment)
+    for experiment in EXPERIMENTS:
+        added = experiments.add_parser(experiment.name, help=experiment.summary)
+        _add_inputs(added, experiment.inputs)
+        for field in _settings(experiment):
+            many = "+" if field.name == "models" else None
+            added.add_argument(
+                _option(field.name), metavar="V,V", nargs=many, help=f"{field.metadata['text']} ({_default(field)})"
+            )
+        _add_common_options(added)
+        added.set_defaults(run=run, experiment=experiment)
+
+
+def _add_inputs(parser: argparse.ArgumentParser, inputs: Inputs) -> None:
+    if inputs is Inputs.RECORDING:
+        parser.add_argument("inputs", metavar="RECORDING", nargs=1, help="any recording that `fuse` takes")
+    elif inputs is Inputs.ROOM_ARGUMENTS:
+        parser.add_argument("inputs", metavar="ROOM", nargs="+", help=_ROOM_HELP)
+    elif inputs is Inputs.ROOMS:
+        parser.add_argument("--rooms", metavar="R,R", help=f"{_ROOM_HELP} (default: those of the data folder, or two)")
 
 
 def _add_common_options(parser: argparse.ArgumentParser) -> None:
     add_map_options(parser)
+    parser.add_argument("--frames", metavar="N", type=int, help="use N frames, spread over the sequence (default all)")
+    parser.add_argument("--seeds", metavar="S,S", default="0", help="of noise and scenes (default %(default)s)")
     parser.add_argument(
-        "--frames-step", metavar="K", type=int, default=1, help="use every K-th frame (default %(default)s)"
+        "--image-size", metavar="WxH", default="640x480", help="of procedural scenes (default %(default)s)"
     )
-    parser.add_argument("--methods", choices=_METHODS, default="all", help="what to measure (default %(default)s)")
+    parser.add_argument(
+        "--samples", metavar="N", type=int, default=SAMPLES, help="points on true surfaces (default %(default)s)"
+    )
+    parser.add_argument("--methods", choices=METHODS, default="all", help="what to measure (default %(default)s)")
     parser.add_argument(
         "--output", metavar="DIR", type=Path, default=Path("docs/results"), help="folder to write (default %(default)s)"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the experiment, print its page and write it. Raises CommandError, RecordingError or ModelError."""
-    if args.frames_step < 1:
-        raise CommandError(f"--frames-step must be at least 1, got {args.frames_step}")
-    map_settings(args)
+    """Run the experiment, print its page and write it. Raises CommandError and what experiments raise."""
+    experiment = _experiment(args)
+    bench = _bench(args)
     args.output.mkdir(parents=True, exist_ok=True)
-    page, numbers = args.experiment(args)
-    print(page)
-    for suffix, text in ((".md", page), (".json", json.dumps(numbers, indent=1) + "\n")):
-        with new_file(args.output / (args.name + suffix)) as aside:
-            aside.write_text(text, encoding="utf-8")
+    page = experiment.run(bench)
+    text = page_text(page, _conditions(args, bench))
+    print(text, end="")
+    write_page(args.output, experiment.name, page, text)
     return 0
 
 
-def _rooms(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    levels = args.levels.split(",")
-    if unknown := sorted(set(levels) - set(LEVELS)):
-        raise CommandError(f"--levels: no level {', '.join(unknown)}; known: {', '.join(LEVELS)}")
-    if args.seed < 0:
-        raise CommandError(f"--seed must not be negative, got {args.seed}")
-    _learned(args)  # a missing model is found now, not after minutes
-    results: dict[tuple[str, str], list[MapScores]] = {}
-    conditions = _conditions(args)
-    for folder in args.inputs:
-        print(f"{folder}: working out the truth", file=sys.stderr, flush=True)
-        room = load_room(folder, args.voxel_size, args.max_depth, args.frames_step)
-        conditions["image size"] = f"{room.camera.width}x{room.camera.height}"
-        for level in levels:
-            results[room.name, level] = _score_room(args, room, level)
-    numbers = {f"{room}, {level}": [asdict(s) for s in scores] for (room, level), scores in results.items()}
-    return rooms_page(results, conditions), numbers
+def _experiment(args: argparse.Namespace) -> Experiment:
+    """The experiment with the settings that were given."""
+    chosen: type[Experiment] = args.experiment
+    given = {}
+    for field in _settings(chosen):
+        text = getattr(args, field.name)
+        if text is not None:
+            words = " ".join(text) if isinstance(text, list) else text
+            given[field.name] = _parsed(_option(field.name), words, field.metadata["parse"])
+    return chosen(**given)
 
 
-def _score_room(args: argparse.Namespace, room: Room, level: str) -> list[MapScores]:
-    frames = noisy_frames(room, LEVELS[level], args.seed)
-    methods = _learned(args)
-    if args.methods != "learned":
-        methods += tsdf_baselines(room.truth, args.max_depth)
-    with progress(f"{room.name}, {level}", len(methods) * len(frames)) as advance:
-        return score_methods(methods, frames, room, lambda name: advance(note=name))
+def _bench(args: argparse.Namespace) -> Bench:
+    """What the common options ask for. A model that is missing is found now, not after minutes."""
+    for name, least in (("frames", 1), ("samples", 100)):
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise CommandError(f"--{name} must be at least {least}, got {value}")
+    bench = Bench(
+        progress=progress,
+        settings=map_settings(args),
+        device=chosen_device(args),
+        model=args.model,
+        methods=args.methods,
+        inputs=_inputs(args),
+        frames=args.frames,
+        seeds=_parsed("--seeds", args.seeds, whole_numbers(0)),
+        image_size=_parsed("--image-size", args.image_size, image_sizes)[0],
+        samples=args.samples,
+    )
+    if bench.with_learned:
+        load_model(args.model, bench.device)
+    return bench
 
 
-def _holdout(args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    recording = open_recording(args.inputs[0])
-    fused, held_out = split(list(recording)[:: args.frames_step])
-    methods = _learned(args)
-    if args.methods != "learned":
-        methods += open3d_baselines(args.voxel_size, args.max_depth)
-    results: dict[str, HoldoutScores] = {}
-    with progress(recording.name, len(methods) * len(fused)) as advance:
-        for method in methods:
-            for frame in fused:
-                method.integrate(frame, recording.camera)
-                advance(note=method.name)
-            for fused_map in method.maps():
-                results[fused_map.name] = holdout_scores(fused_map.mesh(), held_out, recording.camera, args.max_depth)
-    conditions = _conditions(args)
-    conditions["image size"] = f"{recording.camera.width}x{recording.camera.height}"
-    conditions["frames"] = f"{len(fused)} fused, {len(held_out)} held out"
-    return holdout_page(recording.name, results, conditions), {k: asdict(s) for k, s in results.items()}
+def _inputs(args: argparse.Namespace) -> tuple[str, ...]:
+    if args.experiment.inputs is Inputs.ROOMS:
+        return default_rooms() if args.rooms is None else tuple(_parsed("--rooms", args.rooms, names))
+    return tuple(getattr(args, "inputs", ()))
 
 
-def _learned(args: argparse.Namespace) -> list[FusionMethod]:
-    """The learned map, empty, unless it is not wanted."""
-    if args.methods == "tsdf":
-        return []
-    device = chosen_device(args)
-    return [LearnedFusion(Mapper(load_model(args.model, device), map_settings(args), device))]
+def _parsed(option: str, text: str, parse: Any) -> Any:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise CommandError(f"{option}: {error}") from error
 
 
-def _conditions(args: argparse.Namespace) -> dict[str, object]:
-    conditions: dict[str, object] = {"command": f"`{_command_line(args)}`", "voxel size": f"{args.voxel_size} m"}
-    if args.methods != "tsdf":
-        device = chosen_device(args)
-        model = load_model(args.model, device)
-        conditions["model"] = f"{model.name}, sha256 {model.sha256[:12]}, on {device}"
+def _conditions(args: argparse.Namespace, bench: Bench) -> dict[str, object]:
+    """What every page says about how it was made."""
+    conditions: dict[str, object] = {
+        "command": f"`{_command_line(args, bench)}`",
+        "voxel size": f"{bench.settings.voxel_size_m} m",
+        "seeds": ", ".join(map(str, bench.seeds)),
+    }
+    if bench.inputs:
+        conditions["data"] = ", ".join(bench.input_names())
+    if bench.with_learned and args.experiment.name != "models":
+        model = bench.load()
+        conditions["model"] = f"{model.name}, sha256 {model.sha256[:12]}, on {bench.device}"
     return conditions
 
 
-def _command_line(args: argparse.Namespace) -> str:
+def _command_line(args: argparse.Namespace, bench: Bench) -> str:
     """The command with every option that matters, and the inputs' names instead of their places on this machine."""
-    words = ["neuralfusion", "evaluate", args.name, *(path.resolve().name for path in args.inputs)]
-    options = ("levels", "seed", "voxel_size", "max_depth", "frames_step", "methods")
-    for option in options:
-        if option in args:
-            words += [f"--{option.replace('_', '-')}", str(getattr(args, option))]
+    words = ["neuralfusion", "evaluate", args.experiment.name]
+    if args.experiment.inputs is Inputs.ROOMS:
+        words += ["--rooms", ",".join(bench.input_names())]
+    else:
+        words += bench.input_names()
+    for name in (*(field.name for field in _settings(args.experiment)), *_COMMON):
+        value = getattr(args, name)
+        if value is not None:
+            words += [_option(name), *_words(name, value)]
     return shlex.join(words)
+
+
+_COMMON = ("voxel_size", "max_depth", "frames", "seeds", "image_size", "samples", "methods")
+_FOLDERS = re.compile(r"[^=,]*/")
+
+
+def _words(name: str, value: Any) -> list[str]:
+    """The value as on the command line; of files only the names."""
+    every = value if isinstance(value, list) else [str(value)]
+    return [_FOLDERS.sub("", word) for word in every] if name in ("models", "objects") else every
+
+
+def _settings(experiment: type[Experiment]) -> Iterable[Field[Any]]:
+    return fields(experiment)  # type: ignore[arg-type]  # every experiment is a dataclass, which no Protocol can say
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _default(field: Field[Any]) -> str:
+    """The default as on the command line."""
+    default: tuple[Any, ...] = field.default  # type: ignore[assignment]  # every setting has one
+    if not default:
+        return "default: --model" if field.name == "models" else "default: none"
+    words = ("x".join(map(str, value)) if isinstance(value, tuple) else f"{value}" for value in default)
+    return f"default {','.join(words)}"

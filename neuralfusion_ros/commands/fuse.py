@@ -49,6 +49,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--output", metavar="MESH.ply", type=Path, required=True, help="the mesh to write")
     add_map_options(parser)
+    parser.add_argument(
+        "--mesh-resolution", metavar="R", type=float, default=1.0,
+        help="edge of the mesh's cells in voxels: 1, 0.5 or 0.25 (default 1)",
+    )  # fmt: skip
     parser.add_argument("--every", metavar="N", type=int, default=1, help="use only every N-th frame")
     parser.add_argument("--report", metavar="R.json", type=Path, help="write counts, times and sizes here")
     parser.add_argument("--picture", metavar="P.png", type=Path, help="write a picture of the mesh here")
@@ -64,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     mapper = Mapper(load_model(args.model, device), settings, device)
     mapper.warm_up()
     frames, poses = _fuse(recording, args.every, mapper)
-    mesh, translate_ms = _translated(mapper)
+    mesh, translate_ms = _translated(mapper, round(1 / args.mesh_resolution))
     if not len(mesh.triangles):
         raise CommandError(f"{args.input}: no surface was found in {len(frames.ms)} frames, so no mesh is written")
     write_mesh(args.output, mesh)
@@ -84,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
 def _check_options(args: argparse.Namespace) -> None:
     if args.every < 1:
         raise CommandError(f"--every must be at least 1, got {args.every}")
+    if args.mesh_resolution not in (1, 0.5, 0.25):
+        raise CommandError(f"--mesh-resolution must be 1, 0.5 or 0.25, got {args.mesh_resolution:g}")
     for path, suffix in ((args.output, ".ply"), (args.report, ".json"), (args.picture, ".png")):
         if path is not None:
             check_writable(path, suffix)
@@ -128,9 +134,9 @@ def _check_readable(recording: Recording, where: str) -> None:
         raise RecordingError(f"{recording.name}: the depth image {where} cannot be read")
 
 
-def _translated(mapper: Mapper) -> tuple[Mesh, float]:
+def _translated(mapper: Mapper, subdivision: int) -> tuple[Mesh, float]:
     """The mesh of the whole map, and the time in ms that the translation of its features took."""
-    surface = SurfaceMap(mapper.grid, mapper.model.translator)
+    surface = SurfaceMap(mapper.grid, mapper.model.translator, subdivision)
     surface.mark_changed(mapper.take_changed())
     start = time.perf_counter()
     with progress("translating", surface.pending) as advance:

@@ -10,7 +10,7 @@ import torch
 from neuralfusion_ros.commands.errors import CommandError
 from neuralfusion_ros.mapping.settings import MapSettings
 
-_DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda")
 
 
 def add_map_options(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def add_map_options(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="NAME|PATH", default="small", help="name or .safetensors file (default %(default)s)"
     )
     parser.add_argument(
-        "--device", choices=_DEVICES, default="auto", help="auto takes the GPU if there is one (default %(default)s)"
+        "--device", choices=DEVICES, default="auto", help="auto takes the GPU if there is one (default %(default)s)"
     )
 
 

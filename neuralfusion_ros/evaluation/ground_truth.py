@@ -11,7 +11,7 @@ the surface in some clean view is outside. The distance itself is the exact one 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ import torch
 
 from neuralfusion_ros.datasets.recording import RecordingError
 from neuralfusion_ros.evaluation.method import BoolArray, Triangles
+from neuralfusion_ros.evaluation.surfaces import legacy_mesh, ray_scene
 from neuralfusion_ros.evaluation.view import View
 
 TRUNCATION_VOXELS = 2
@@ -28,8 +29,7 @@ BAND_VOXELS = 4
 _CELL_VOXELS = 4
 _SEEN_WITHIN_M = 0.01
 _CHUNK = 1 << 16
-_SURFACE_SAMPLES = 200_000
-_FREE_SAMPLES = 200_000
+SAMPLES = 200_000
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -56,14 +56,10 @@ class GroundTruth:
 class _Surface:
     """The true mesh with fast nearest points."""
 
-    def __init__(self, path: Path) -> None:
-        self.mesh = o3d.io.read_triangle_mesh(str(path))
-        if not self.mesh.has_triangles():
-            raise RecordingError(f"no triangles in {path}")
-        self.scene = o3d.t.geometry.RaycastingScene()
-        self.scene.add_triangles(o3d.t.geometry.TriangleMesh.from_legacy(self.mesh))
-        self.low = np.asarray(self.mesh.get_min_bound())
-        self.high = np.asarray(self.mesh.get_max_bound())
+    def __init__(self, mesh: Triangles) -> None:
+        self.mesh = legacy_mesh(mesh)
+        self.scene = ray_scene(mesh)
+        self.low, self.high = mesh.vertices.min(0), mesh.vertices.max(0)
 
     def nearest(self, points: Float32Array) -> Float32Array:
         """(N, 3) nearest points of the surface."""
@@ -76,25 +72,57 @@ class _Surface:
         return np.asarray(self.mesh.sample_points_uniformly(count).points, dtype=np.float32)
 
 
-def build_ground_truth(mesh_path: Path, views: Sequence[View], voxel_size_m: float, seed: int = 0) -> GroundTruth:
-    """The truth for the clean `views` of the geometry in `mesh_path`. Raises RecordingError when the mesh is empty."""
+def read_mesh(path: Path) -> Triangles:
+    """The triangles of a mesh file. Raises RecordingError when it has none."""
+    mesh = o3d.io.read_triangle_mesh(str(path))
+    if not mesh.has_triangles():
+        raise RecordingError(f"no triangles in {path}")
+    return Triangles(np.asarray(mesh.vertices), np.asarray(mesh.triangles))
+
+
+def build_ground_truth(
+    mesh: Triangles,
+    views: Sequence[View],
+    voxel_size_m: float,
+    samples: int = SAMPLES,
+    truncation_voxels: int = TRUNCATION_VOXELS,
+    seed: int = 0,
+) -> GroundTruth:
+    """The truth for the clean `views` of the geometry in `mesh`.
+
+    samples: points drawn on the surface, and voxels drawn in free space, before the views choose among them.
+    """
     rng = np.random.default_rng(seed)
-    surface = _Surface(mesh_path)
-    truncation_m = TRUNCATION_VOXELS * voxel_size_m
+    surface = _Surface(mesh)
+    truncation_m = truncation_voxels * voxel_size_m
     centres, tsdf_m = [], []
     for candidates in _cells_near(surface, voxel_size_m):
-        found = _judge(candidates, surface, views, voxel_size_m)
+        found = _judge(candidates, surface, views, truncation_m, voxel_size_m)
         centres.append(found[0])
         tsdf_m.append(found[1].clip(-truncation_m, truncation_m))
-    samples = surface.sample(_SURFACE_SAMPLES, rng)
+    points = surface.sample(samples, rng)
     return GroundTruth(
         voxel_size_m,
         truncation_m,
         np.concatenate(centres),
         np.concatenate(tsdf_m),
-        _free_space(surface, views, voxel_size_m, rng),
-        samples[_seen_surface(samples, views)],
-        Triangles(np.asarray(surface.mesh.vertices), np.asarray(surface.mesh.triangles)),
+        _free_space(surface, views, voxel_size_m, samples, rng),
+        points[seen_surface(points, views)],
+        mesh,
+    )
+
+
+def seen_part(truth: GroundTruth, views: Sequence[View]) -> GroundTruth:
+    """Only what these clean views, some of those of the truth, could see; the distances stay those of all views."""
+    near, _ = _seen_and_outside(truth.centres, views, truth.truncation_m)
+    near[near] = seen_surface(_Surface(truth.mesh).nearest(truth.centres[near]), views)
+    _, looked_through = _seen_and_outside(truth.free_centres, views, 0.0)
+    return replace(
+        truth,
+        centres=truth.centres[near],
+        tsdf_m=truth.tsdf_m[near],
+        free_centres=truth.free_centres[looked_through],
+        surface=truth.surface[seen_surface(truth.surface, views)],
     )
 
 
@@ -117,15 +145,15 @@ def _cells_near(surface: _Surface, voxel_size_m: float) -> Iterator[Float32Array
 
 
 def _judge(
-    centres: Float32Array, surface: _Surface, views: Sequence[View], voxel_size_m: float
+    centres: Float32Array, surface: _Surface, views: Sequence[View], truncation_m: float, voxel_size_m: float
 ) -> tuple[Float32Array, Float32Array]:
     """The voxels among (N, 3) candidates that can be judged, (M, 3), and their signed distances, (M,)."""
-    seen, outside = _seen_and_outside(centres, views, TRUNCATION_VOXELS * voxel_size_m)
+    seen, outside = _seen_and_outside(centres, views, truncation_m)
     centres, outside = centres[seen], outside[seen]
     nearest = surface.nearest(centres)
     distance = np.linalg.norm(centres - nearest, axis=1)
     near = distance <= BAND_VOXELS * voxel_size_m
-    near[near] = _seen_surface(nearest[near], views)
+    near[near] = seen_surface(nearest[near], views)
     return centres[near], np.where(outside, distance, -distance)[near]
 
 
@@ -140,7 +168,7 @@ def _seen_and_outside(points: Float32Array, views: Sequence[View], behind_m: flo
     return seen.numpy(), outside.numpy()
 
 
-def _seen_surface(points: Float32Array, views: Sequence[View]) -> BoolArray:
+def seen_surface(points: Float32Array, views: Sequence[View]) -> BoolArray:
     """(N,) bool: the (N, 3) point of the surface agrees with the depth of some view."""
     at = torch.from_numpy(np.ascontiguousarray(points))
     seen = torch.zeros(len(at), dtype=torch.bool)
@@ -166,10 +194,10 @@ def _ahead_of(
 
 
 def _free_space(
-    surface: _Surface, views: Sequence[View], voxel_size_m: float, rng: np.random.Generator
+    surface: _Surface, views: Sequence[View], voxel_size_m: float, samples: int, rng: np.random.Generator
 ) -> Float32Array:
     """Random voxel centres that some view looks through, farther from the surface than the judged voxels."""
-    voxels = np.floor(rng.uniform(surface.low, surface.high, (_FREE_SAMPLES, 3)) / voxel_size_m)
+    voxels = np.floor(rng.uniform(surface.low, surface.high, (samples, 3)) / voxel_size_m)
     centres = ((voxels + 0.5) * voxel_size_m).astype(np.float32)
     _, outside = _seen_and_outside(centres, views, 0.0)
     centres = centres[outside]

@@ -16,7 +16,7 @@ import open3d as o3d
 
 from neuralfusion_ros.datasets.recording import Frame
 from neuralfusion_ros.evaluation.method import Triangles
-from neuralfusion_ros.evaluation.metrics import ray_scene
+from neuralfusion_ros.evaluation.surfaces import ray_scene
 from neuralfusion_ros.mapping.camera import PinholeCamera
 
 FLOATING_M = 0.05

@@ -9,7 +9,7 @@ from neuralfusion_ros.datasets.recording import Frame
 from neuralfusion_ros.evaluation.method import BoolArray, FloatArray, FusedMap, Triangles
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.mapper import Mapper
-from neuralfusion_ros.mapping.surface_map import UNKNOWN
+from neuralfusion_ros.mapping.query import UNKNOWN
 
 
 class LearnedFusion:

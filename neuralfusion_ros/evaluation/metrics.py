@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import open3d as o3d
 
 from neuralfusion_ros.evaluation.ground_truth import GroundTruth
 from neuralfusion_ros.evaluation.method import BoolArray, FloatArray, FusedMap, Triangles
+from neuralfusion_ros.evaluation.surfaces import distances_to, sample_surface
 
 F_SCORE_AT_M = (0.01, 0.02, 0.05)
 CROP_MARGIN_M = 0.1
@@ -83,8 +83,8 @@ def mesh_scores(mesh: Triangles, truth: Triangles, seen_surface: FloatArray, see
     samples = _cropped(sample_surface(mesh, len(seen_surface), seed), truth.vertices)
     if not len(samples):
         return MeshScores(np.inf, np.inf, 0.0, 0.0, 0.0)
-    to_truth = _distances(samples, truth)
-    to_mesh = _distances(seen_surface, mesh)
+    to_truth = distances_to(samples, truth)
+    to_mesh = distances_to(seen_surface, mesh)
     f_scores = []
     for limit_m in F_SCORE_AT_M:
         precision, recall = float(np.mean(to_truth < limit_m)), float(np.mean(to_mesh < limit_m))
@@ -104,35 +104,7 @@ def score_map(fused: FusedMap, truth: GroundTruth) -> MapScores:
     )
 
 
-def sample_surface(mesh: Triangles, count: int, seed: int) -> FloatArray:
-    """(count, 3) points of the mesh, uniform over its area; none of an empty mesh."""
-    if not len(mesh.triangles):
-        return np.zeros((0, 3), dtype=np.float32)
-    o3d.utility.random.seed(seed)
-    legacy = o3d.geometry.TriangleMesh(
-        o3d.utility.Vector3dVector(np.asarray(mesh.vertices, dtype=np.float64)),
-        o3d.utility.Vector3iVector(np.asarray(mesh.triangles, dtype=np.int32)),
-    )
-    return np.asarray(legacy.sample_points_uniformly(count).points, dtype=np.float32)
-
-
-def ray_scene(mesh: Triangles) -> o3d.t.geometry.RaycastingScene:
-    """The mesh prepared for distances and rays."""
-    scene = o3d.t.geometry.RaycastingScene()
-    scene.add_triangles(
-        o3d.core.Tensor(np.ascontiguousarray(mesh.vertices, dtype=np.float32)),
-        o3d.core.Tensor(np.ascontiguousarray(mesh.triangles, dtype=np.uint32)),
-    )
-    return scene
-
-
 def _cropped(points: FloatArray, around: FloatArray) -> FloatArray:
     """Those of the (N, 3) points that lie in the bounding box of `around` plus the margin."""
     inside = (points >= around.min(0) - CROP_MARGIN_M) & (points <= around.max(0) + CROP_MARGIN_M)
     return points[inside.all(axis=1)]
-
-
-def _distances(points: FloatArray, mesh: Triangles) -> FloatArray:
-    at = o3d.core.Tensor(np.ascontiguousarray(points, dtype=np.float32))
-    distances: FloatArray = ray_scene(mesh).compute_distance(at).numpy()
-    return distances

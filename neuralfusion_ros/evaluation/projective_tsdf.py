@@ -4,8 +4,8 @@
 A voxel's signed distance is the depth of the pixel it projects to minus its own depth. A voxel counts and sums the
 distances in some ranges, from which every variant is put together at the end. The mean inside the truncation gives the
 "band" variants; counting each sighting as free space in front of it as one measurement of +truncation gives the
-"carve" variants. The volume is a box that is given beforehand, so free space is complete and nothing depends on the
-order of the frames.
+"carve" variants; some are also read through a filter in three dimensions. The volume is a box that is given
+beforehand, so free space is complete and nothing depends on the order of the frames.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+import numpy.typing as npt
 import open3d as o3d
 import torch
 
 from neuralfusion_ros.datasets.recording import Frame
+from neuralfusion_ros.evaluation.filtered_tsdf import FILTERS
 from neuralfusion_ros.evaluation.method import FloatArray, FusedMap
 from neuralfusion_ros.evaluation.tsdf_map import TsdfMap, VoxelBlockGrid, new_grid
 from neuralfusion_ros.evaluation.view import View
@@ -26,6 +28,8 @@ from neuralfusion_ros.mapping.camera import PinholeCamera
 
 TRUNCATIONS_VOXELS = (2, 4, 8)
 MIN_SIGHTINGS = (1, 3)
+FILTER_MARK = " + "
+"""In the name of every variant that is read through a filter, and in no other."""
 # Limits between the ranges of signed distance, in voxels: -8 -4 -2 2 4 8. The last range is free space in front of
 # every band.
 _LIMITS_VOXELS = (*(-t for t in reversed(TRUNCATIONS_VOXELS)), *TRUNCATIONS_VOXELS)
@@ -37,19 +41,24 @@ _CHUNK_BLOCKS = 128
 
 @dataclass(frozen=True)
 class Variant:
-    """One reading. carve: free space counts. min_sightings: of a voxel that is known."""
+    """One reading. carve: free space counts. min_sightings: of a voxel that is known. filtered: one of FILTERS."""
 
     truncation_voxels: int
     carve: bool
     min_sightings: int
+    filtered: str = ""
 
     @property
     def name(self) -> str:
         """For tables."""
-        return f"tsdf {'carve' if self.carve else 'band'} trunc={self.truncation_voxels} n>={self.min_sightings}"
+        name = f"tsdf {'carve' if self.carve else 'band'} trunc={self.truncation_voxels} n>={self.min_sightings}"
+        return f"{name}{FILTER_MARK}{self.filtered}" if self.filtered else name
 
 
-VARIANTS = tuple(Variant(*v) for v in product(TRUNCATIONS_VOXELS, (False, True), MIN_SIGHTINGS))
+PLAIN_VARIANTS = tuple(Variant(*v) for v in product(TRUNCATIONS_VOXELS, (False, True), MIN_SIGHTINGS))
+# A narrow band is not worth filtering: its noise is wider than the band.
+FILTERED_VARIANTS = tuple(Variant(*v) for v in product(TRUNCATIONS_VOXELS[1:], (False, True), MIN_SIGHTINGS, FILTERS))
+VARIANTS = PLAIN_VARIANTS + FILTERED_VARIANTS
 
 
 class ProjectiveTsdf:
@@ -68,6 +77,7 @@ class ProjectiveTsdf:
             torch.arange(int(np.floor(a / block_m)), int(np.ceil(b / block_m))) for a, b in zip(low, high, strict=True)
         ]
         self._blocks = torch.cartesian_prod(*axes).int()
+        self._blocks_along = tuple(len(axis) for axis in axes)
         cube = torch.arange(_BLOCK)
         self._centres_m = (torch.cartesian_prod(cube, cube, cube) + 0.5) * voxel_size_m
         self._counts = torch.zeros((len(self._blocks), _BLOCK_VOXELS, _RANGES))
@@ -110,9 +120,23 @@ class ProjectiveTsdf:
             free = self._counts[..., before:].sum(-1)
             sightings, distance = sightings + free, distance + truncation_m * free
         tsdf = distance / sightings.clamp(min=1) / truncation_m
+        if variant.filtered:
+            known = self._as_volume(sightings) >= variant.min_sightings
+            tsdf = self._as_blocks(FILTERS[variant.filtered](self._as_volume(tsdf).numpy(), known.numpy()))
         grid = new_grid(self._voxel_size_m, _BLOCK, len(self._blocks))
         rows, _ = grid.hashmap().activate(o3d.core.Tensor(self._blocks.numpy()))
         for name, values in (("tsdf", tsdf), ("weight", sightings)):
             cube = values.view(-1, _BLOCK, _BLOCK, _BLOCK, 1)
             grid.attribute(name).numpy()[rows.numpy()] = cube.transpose(1, 3).numpy()  # Open3D's order is z, y, x
         return grid
+
+    def _as_volume(self, values: torch.Tensor) -> torch.Tensor:
+        """(blocks, 512) values to the (X, Y, Z) voxels of the box."""
+        cubes = values.view(*self._blocks_along, _BLOCK, _BLOCK, _BLOCK).permute(0, 3, 1, 4, 2, 5)
+        return cubes.reshape(*(_BLOCK * blocks for blocks in self._blocks_along))
+
+    def _as_blocks(self, volume: npt.NDArray[np.float32]) -> torch.Tensor:
+        """The way back."""
+        x, y, z = self._blocks_along
+        cubes = torch.from_numpy(volume).view(x, _BLOCK, y, _BLOCK, z, _BLOCK).permute(0, 2, 4, 1, 3, 5)
+        return cubes.reshape(-1, _BLOCK_VOXELS)

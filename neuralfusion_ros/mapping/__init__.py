@@ -8,8 +8,9 @@ from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.mapper import FrameResult, Mapper
 from neuralfusion_ros.mapping.meshing import Mesh
 from neuralfusion_ros.mapping.model import LatentModel, ModelError, load_model
+from neuralfusion_ros.mapping.query import FREE_SPACE, OCCUPIED, UNKNOWN, QueryResult
 from neuralfusion_ros.mapping.settings import MapSettings
-from neuralfusion_ros.mapping.surface_map import FREE_SPACE, OCCUPIED, UNKNOWN, QueryResult, SurfaceMap
+from neuralfusion_ros.mapping.surface_map import SurfaceMap
 
 __all__ = [
     "FREE_SPACE",

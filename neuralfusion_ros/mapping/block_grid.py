@@ -20,7 +20,7 @@ class BlockGrid:
     """Values of `channels` numbers per voxel, allocated block by block.
 
     voxel_size_m: edge of a voxel. max_bytes: the pool never grows beyond it; blocks that do not fit are refused.
-    dtype: of the stored values. The rows of the pool are stable: a block keeps its row until `clear`.
+    dtype: of the stored values. A block keeps its row in the pool until `remove` or `clear`.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class BlockGrid:
         self.max_blocks = max_bytes // (BLOCK_VOXELS * channels * dtype.itemsize)
         self._pool = torch.zeros((0, BLOCK_VOXELS, channels), dtype=dtype, device=self.device)
         self._keys = torch.zeros((0, 3), dtype=torch.int32, device=self.device)
+        self._stamps = torch.zeros(0, dtype=torch.int32, device=self.device)
         self.index = BlockIndex(self.device)
         self.regions = BlockRegions(self.device)
         self.n_blocks = 0
@@ -59,9 +60,14 @@ class BlockGrid:
         return self._keys[: self.n_blocks]
 
     @property
+    def stamps(self) -> torch.Tensor:
+        """(n_blocks,) int32 a number per block that its owner may use, 0 in a new one; a view."""
+        return self._stamps[: self.n_blocks]
+
+    @property
     def nbytes(self) -> int:
-        """Memory held by the pool, the keys and the hash table, in bytes."""
-        return self._pool.nbytes + self._keys.nbytes + self.index.nbytes
+        """Memory held by the pool, what is kept per block, and the hash table, in bytes."""
+        return self._pool.nbytes + self._keys.nbytes + self._stamps.nbytes + self.index.nbytes
 
     def clear(self) -> None:
         """Forgets every block and gives the memory back."""
@@ -97,6 +103,26 @@ class BlockGrid:
         self.regions.add(self._keys[first : self.n_blocks], first)
         return refused
 
+    def remove(self, rows: torch.Tensor) -> None:
+        """Takes the blocks in these (K,) distinct rows out of the map. Blocks from the end of the pool fill the rows.
+
+        The memory stays with the pool. Costs time for the blocks that go and, a little, for all that stay.
+        """
+        if len(rows) == 0:
+            return
+        stays = torch.ones(self.n_blocks, dtype=torch.bool, device=self.device)
+        stays[rows] = False
+        n_left = self.n_blocks - len(rows)
+        holes = (~stays[:n_left]).nonzero().squeeze(-1)
+        moved = stays[n_left:].nonzero().squeeze(-1) + n_left
+        for column in (self._pool, self._keys, self._stamps):
+            column[holes] = column[moved]
+            column[n_left : self.n_blocks] = 0
+        self.n_blocks = n_left
+        self.index, self.regions = BlockIndex(self.device), BlockRegions(self.device)
+        self.index.insert(pack_keys(self.keys), torch.arange(n_left, device=self.device))
+        self.regions.add(self.keys, 0)
+
     def set_blocks(self, keys: torch.Tensor, values: torch.Tensor) -> int:
         """Writes (N, 512, channels) values to the (N, 3) blocks, allocating them. Returns how many were refused."""
         refused = self.allocate(keys)
@@ -118,7 +144,9 @@ class BlockGrid:
         pool[: self.n_blocks] = self.values
         keys = torch.zeros((capacity, 3), dtype=torch.int32, device=self.device)
         keys[: self.n_blocks] = self.keys
-        self._pool, self._keys = pool, keys
+        stamps = torch.zeros(capacity, dtype=torch.int32, device=self.device)
+        stamps[: self.n_blocks] = self.stamps
+        self._pool, self._keys, self._stamps = pool, keys, stamps
 
 
 def voxel_offsets(device: torch.device | str = "cpu") -> torch.Tensor:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import torch
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
@@ -42,3 +44,19 @@ class FusionSteps:
         found = look_up_updates(self.grid, seen, rays, updates, T_world_camera)
         integrate(self.grid, found, self.settings.max_weight)
         return found.touched(self.grid.n_blocks)
+
+
+def can_compile(device: torch.device) -> bool:
+    """Whether the steps can be compiled: on the CPU, where numba is installed."""
+    return device.type == "cpu" and importlib.util.find_spec("numba") is not None
+
+
+def fusion_steps(compiled: bool, grid: BlockGrid, network: FusionNetwork, settings: MapSettings) -> FusionSteps:
+    """The steps, compiled or not. Raises ValueError when they cannot be compiled."""
+    if not compiled:
+        return FusionSteps(grid, network, settings)
+    if not can_compile(grid.device):
+        raise ValueError(f"compiled kernels need numba and run on the CPU, not on {grid.device}")
+    from neuralfusion_ros.mapping.compiled.fusion_steps import CompiledSteps  # importing numba takes a while
+
+    return CompiledSteps(grid, network, settings)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,21 +11,30 @@ import torch
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.camera import PinholeCamera
-from neuralfusion_ros.mapping.fusion_steps import FusionSteps
+from neuralfusion_ros.mapping.eviction import SPARE_SHARE, blocks_beyond, longest_unseen
+from neuralfusion_ros.mapping.fusion_steps import can_compile, fusion_steps
+from neuralfusion_ros.mapping.integrate import visible_blocks
+from neuralfusion_ros.mapping.map_file import StoredMap
 from neuralfusion_ros.mapping.meshing import Mesh
 from neuralfusion_ros.mapping.model import LatentModel
+from neuralfusion_ros.mapping.query import QueryResult, query
+from neuralfusion_ros.mapping.ray_image import RayImage
 from neuralfusion_ros.mapping.settings import MapSettings
-from neuralfusion_ros.mapping.surface_map import QueryResult, SurfaceMap
+from neuralfusion_ros.mapping.surface_map import SurfaceMap
 from neuralfusion_ros.mapping.voxel_state import n_channels
 
 
 @dataclass(frozen=True)
 class FrameResult:
-    """rays: measurements used. voxels: updated in the band. blocks_refused: new blocks the full map had no room for."""
+    """rays: measurements used. voxels: updated in the band. blocks_refused: new blocks the full map had no room for.
+
+    blocks_dropped: blocks that left the map, for their distance or to make room.
+    """
 
     rays: int
     voxels: int
     blocks_refused: int
+    blocks_dropped: int = 0
 
 
 class Mapper:
@@ -49,9 +57,10 @@ class Mapper:
         self.device = torch.device(device)
         channels = n_channels(model.architecture.latent_channels)
         self.grid = BlockGrid(channels, settings.voxel_size_m, device, torch.float16, settings.max_bytes)
-        self.compiled = _can_compile(self.device) if compiled is None else compiled
-        self._steps = _steps(self.device, self.compiled)(self.grid, model.fusion, settings)
-        self._changed = torch.zeros(0, dtype=torch.bool, device=self.device)
+        self.compiled = can_compile(self.device) if compiled is None else compiled
+        self._steps = fusion_steps(self.compiled, self.grid, model.fusion, settings)
+        self._frame = self._taken = 0  # blocks carry the number of the frame that last changed them
+        self._removed = torch.zeros((0, 3), dtype=torch.int32, device=self.device)
         self._surface = SurfaceMap(self.grid, self.model.translator)
 
     def warm_up(self) -> None:
@@ -71,46 +80,91 @@ class Mapper:
         stays as it was.
         """
         pose, depth = self._check(depth_m, T_world_camera, camera)
+        self._frame += 1
         rays = self._steps.make_rays(depth, camera)
-        refused = self._steps.allocate(rays, pose)
+        n_removed = len(self._removed)
+        refused = self._make_room(rays, pose)
         inputs = self._steps.extract(rays, pose)
         updates = self._steps.fuse(inputs)
         touched = self._steps.integrate(rays, updates, pose)
-        self._mark_changed(touched.blocks)
-        return FrameResult(int(rays.valid.sum()), touched.voxels, refused)
+        self.grid.stamps[touched.blocks] = self._frame
+        return FrameResult(int(rays.valid.sum()), touched.voxels, refused, len(self._removed) - n_removed)
 
     def mesh(self) -> Mesh:
-        """The surface of the whole map; translates what changed since the last call of `mesh` or `query`."""
-        return self._up_to_date_surface().mesh()
+        """The surface of the whole map; translates what changed since the last call."""
+        self._surface.remove(self.take_removed())
+        self._surface.mark_changed(self.take_changed())
+        return self._surface.mesh()
 
     def query(self, points: npt.NDArray[np.float64]) -> QueryResult:
         """Signed distance, occupancy, and free, occupied or unknown at (N, 3) world points."""
-        return self._up_to_date_surface().query(points)
+        return query(self.grid, self.model.translator, points)
 
     def take_changed(self) -> torch.Tensor:
-        """(N, 3) int32 coordinates of the blocks that changed since the last call.
+        """(N, 3) int32 coordinates of the blocks that are new or changed since the last call.
 
-        `mesh` and `query` take them too: use either these two or, to translate elsewhere, this one.
+        `mesh` takes them too: use either that or, to translate elsewhere, this and take_removed.
         """
-        changed = self.grid.keys[: len(self._changed)][self._changed]
-        self._changed.zero_()
+        changed = self.grid.keys[self.grid.stamps > self._taken]
+        self._taken = self._frame
         return changed
+
+    def take_removed(self) -> torch.Tensor:
+        """(N, 3) int32 coordinates of the blocks that left the map since the last call and are not back."""
+        removed, self._removed = self._removed, self._removed[:0]
+        return removed[self.grid.find(removed) < 0]
 
     def reset(self) -> None:
         """Forgets the map."""
         self.grid.clear()
-        self._changed = self._changed[:0]
+        self._frame = self._taken = 0
+        self._removed = self._removed[:0]
         self._surface.clear()
 
-    def _up_to_date_surface(self) -> SurfaceMap:
-        self._surface.mark_changed(self.take_changed())
-        return self._surface
+    def stored(self, frame_id: str) -> StoredMap:
+        """A copy of the map, as it can be written to a file."""
+        grid = self.grid
+        return StoredMap(grid.keys.clone(), grid.values.clone(), grid.voxel_size_m, self.model.sha256, frame_id)
 
-    def _mark_changed(self, blocks: torch.Tensor) -> None:
-        grown = torch.zeros(self.grid.n_blocks, dtype=torch.bool, device=self.device)
-        grown[: len(self._changed)] = self._changed
-        grown[blocks] = True
-        self._changed = grown
+    def restore(self, stored: StoredMap) -> None:
+        """Replaces the map. Raises ValueError, before anything is changed, when it does not fit this mapper."""
+        if stored.model_sha256 != self.model.sha256:
+            raise ValueError(
+                f"the map was made with model {stored.model_sha256[:8]}..., not {self.model.sha256[:8]}..."
+            )
+        if stored.voxel_size_m != self.grid.voxel_size_m:
+            raise ValueError(f"the map has voxels of {stored.voxel_size_m} m, not {self.grid.voxel_size_m} m")
+        if stored.values.shape[2:] != (self.grid.channels,):
+            raise ValueError(f"the map has voxels of {stored.values.shape[2]} numbers, not {self.grid.channels}")
+        if len(stored.keys) > self.grid.max_blocks:
+            raise ValueError(f"the map has {len(stored.keys)} blocks, there is memory for {self.grid.max_blocks}")
+        self.reset()
+        self._frame = 1
+        self.grid.set_blocks(stored.keys.to(self.device), stored.values.to(self.device))
+        self.grid.stamps[:] = self._frame
+
+    def _make_room(self, rays: RayImage, pose: torch.Tensor) -> int:
+        """Drops what is far away, then allocates what the frame needs; returns how many blocks were refused."""
+        if self.settings.radius_m > 0:
+            beyond = blocks_beyond(self.grid, pose[:3, 3], self.settings.radius_m)
+            if len(beyond) >= SPARE_SHARE * self.grid.n_blocks:  # removing costs time for all blocks: many at once
+                self._remove(beyond)
+        refused = self._allocate(rays, pose)
+        if refused and self.settings.evict:
+            self._remove(longest_unseen(self.grid, visible_blocks(self.grid, rays, pose), refused))
+            refused = self._allocate(rays, pose)
+        return refused
+
+    def _allocate(self, rays: RayImage, pose: torch.Tensor) -> int:
+        first_new = self.grid.n_blocks
+        refused = self._steps.allocate(rays, pose)
+        self.grid.stamps[first_new:] = self._frame
+        return refused
+
+    def _remove(self, rows: torch.Tensor) -> None:
+        if len(rows):
+            self._removed = torch.cat((self._removed, self.grid.keys[rows]))
+            self.grid.remove(rows)
 
     def _check(
         self, depth_m: npt.NDArray[np.float32], T_world_camera: npt.NDArray[np.float64], camera: PinholeCamera
@@ -121,17 +175,3 @@ class Mapper:
             raise ValueError("the pose must be a finite 4x4 matrix")
         pose = torch.as_tensor(np.asarray(T_world_camera), dtype=torch.float32, device=self.device)
         return pose, torch.as_tensor(np.ascontiguousarray(depth_m, np.float32), device=self.device)
-
-
-def _can_compile(device: torch.device) -> bool:
-    return device.type == "cpu" and importlib.util.find_spec("numba") is not None
-
-
-def _steps(device: torch.device, compiled: bool) -> type[FusionSteps]:
-    if not compiled:
-        return FusionSteps
-    if not _can_compile(device):
-        raise ValueError(f"compiled kernels need numba and run on the CPU, not on {device}")
-    from neuralfusion_ros.mapping.compiled.fusion_steps import CompiledSteps  # importing numba takes a while
-
-    return CompiledSteps

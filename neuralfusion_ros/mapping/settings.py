@@ -13,7 +13,9 @@ class MapSettings:
     """voxel_size_m: edge of a voxel. min_depth_m, max_depth_m: depth outside is ignored.
 
     max_weight: cap of the evidence of a voxel, in frames; smaller forgets sooner. max_bytes: cap of the latent
-    map's memory. Raises ValueError when a value makes no sense.
+    map's memory. evict: when the map is full, the blocks that were out of sight for longest make room; otherwise new
+    blocks are refused. radius_m: blocks further away from the camera are dropped, 0 for never.
+    Raises ValueError when a value makes no sense.
     """
 
     voxel_size_m: float = 0.02
@@ -21,6 +23,8 @@ class MapSettings:
     max_depth_m: float = 5.0
     max_weight: float = 64.0
     max_bytes: int = 2 << 30
+    evict: bool = False
+    radius_m: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0.001 <= self.voxel_size_m <= 1.0:
@@ -31,3 +35,5 @@ class MapSettings:
             raise ValueError(f"max_weight must lie in 1..{MAX_WEIGHT:g}, got {self.max_weight}")
         if self.max_bytes < 1 << 20:
             raise ValueError(f"the map needs at least 1 MiB, got {self.max_bytes} bytes")
+        if self.radius_m != 0 and not self.radius_m >= self.max_depth_m:
+            raise ValueError(f"need radius >= max depth, or 0 for no limit, got {self.radius_m} and {self.max_depth_m}")

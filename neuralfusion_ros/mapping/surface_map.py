@@ -11,29 +11,17 @@ import torch
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, BlockGrid, voxel_offsets
 from neuralfusion_ros.mapping.block_index import pack_keys, unpack_keys
-from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS, read_states, voxel_rows
+from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS, read_states
 from neuralfusion_ros.mapping.meshing import Mesh, mesh_volume, weld
+from neuralfusion_ros.mapping.query import FREE_SPACE, OCCUPIED, UNKNOWN
 from neuralfusion_ros.mapping.translate import TranslatorNetwork, translate
 from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, WEIGHT
 
 CHUNK_BLOCKS = 4
-UNKNOWN, FREE_SPACE, OCCUPIED = 0, 1, 2
 _TSDF, _OCCUPANCY, _WEIGHT, _USABLE = range(4)
 # A voxel seen only from further behind a surface says nothing about it; no one has looked at the back of a wall.
 # Cells that hold a surface reach up to 1.7 voxels, 0.43 truncations, behind it.
 _LEAST_MEAN = -0.44
-
-
-@dataclass(frozen=True)
-class QueryResult:
-    """tsdf_m: (N,) metres, clipped at one truncation distance, NaN where unknown. occupancy: (N,) probability.
-
-    state: (N,) UNKNOWN, FREE_SPACE or OCCUPIED.
-    """
-
-    tsdf_m: npt.NDArray[np.float32]
-    occupancy: npt.NDArray[np.float32]
-    state: npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -47,11 +35,15 @@ class SurfaceVoxels:
 
 
 class SurfaceMap:
-    """Follows a latent map. Call `mark_changed` with changed blocks, then `translate`, then ask."""
+    """Follows a latent map. Call `mark_changed` with changed blocks, then `translate`, then ask.
 
-    def __init__(self, latent: BlockGrid, translator: TranslatorNetwork) -> None:
-        self.latent, self.translator = latent, translator
-        self.grid = BlockGrid(4, latent.voxel_size_m, latent.device, torch.float16, max_bytes=latent.max_blocks * 4096)
+    subdivision: voxels of the surface per voxel of the latent map and axis; 2 gives a mesh of half the voxel size.
+    """
+
+    def __init__(self, latent: BlockGrid, translator: TranslatorNetwork, subdivision: int = 1) -> None:
+        self.latent, self.translator, self._subdivision = latent, translator, subdivision
+        max_bytes = latent.max_blocks * 4096 * subdivision**3
+        self.grid = BlockGrid(4, latent.voxel_size_m / subdivision, latent.device, torch.float16, max_bytes)
         self._pending = torch.zeros(0, dtype=torch.int64, device=latent.device)
         self._meshes: dict[tuple[int, int, int], Mesh] = {}
         self._changed_chunks: set[tuple[int, int, int]] = set()
@@ -79,16 +71,28 @@ class SurfaceMap:
         packed = torch.cat((self._pending, pack_keys(around))).unique()
         self._pending = packed[self.latent.find(unpack_keys(packed)) >= 0]
 
+    def remove(self, keys: torch.Tensor) -> None:
+        """(N, 3) blocks that left the latent map: their surface goes, and their neighbours are translated again."""
+        if len(keys) == 0:
+            return
+        fine_keys = _parts(keys, self._subdivision).reshape(-1, 3)
+        rows = self.grid.find(fine_keys)
+        self.grid.remove(rows[rows >= 0])
+        self._mark_chunks(fine_keys)
+        self._pending = self._pending[~torch.isin(self._pending, pack_keys(keys))]
+        self.mark_changed(keys)
+
     def translate(self, max_blocks: int | None = None) -> int:
         """Translates waiting blocks, at most `max_blocks`. Returns how many."""
         now, self._pending = self._pending[:max_blocks], self._pending[len(self._pending[:max_blocks]) :]
-        for keys, tsdf, occupancy in translate(self.translator, self.latent, unpack_keys(now)):
+        for keys, tsdf, occupancy in translate(self.translator, self.latent, unpack_keys(now), self._subdivision):
             state = self.latent.values[self.latent.find(keys)].float()
-            weight, free = state[..., WEIGHT], state[..., FREE]
-            usable = (free > 0) | ((weight > 0) & (state[..., MEAN] > _LEAST_MEAN))
-            observed = torch.where((weight > 0) | (free > 0), weight + free, 0.0)
-            self.grid.set_blocks(keys, torch.stack((tsdf, occupancy, observed, usable.float()), dim=-1))
-            self._mark_chunks(keys)
+            weight, free = state[..., WEIGHT, None], state[..., FREE, None]
+            usable = (free > 0) | ((weight > 0) & (state[..., MEAN, None] > _LEAST_MEAN))
+            values = torch.stack((tsdf, occupancy, (weight + free).expand_as(tsdf), usable.expand_as(tsdf)), dim=-1)
+            fine_keys, fine_values = _subdivided(keys, values, self._subdivision)
+            self.grid.set_blocks(fine_keys, fine_values)
+            self._mark_chunks(fine_keys)
         return len(now)
 
     def mesh_changed_chunks(self) -> dict[tuple[int, int, int], Mesh]:
@@ -113,20 +117,6 @@ class SurfaceMap:
         self.mesh_changed_chunks()
         return weld(list(self._meshes.values()), self.latent.voxel_size_m)
 
-    def query(self, points: npt.NDArray[np.float64]) -> QueryResult:
-        """TSDF, occupancy and state at (N, 3) world points, from the voxel that holds each point."""
-        self.translate()
-        world = torch.as_tensor(points, dtype=torch.float64, device=self.grid.device)
-        voxels = torch.floor(world / self.grid.voxel_size_m).to(torch.int64)
-        values = read_states(self.grid, voxel_rows(self.grid, voxels)).cpu().numpy()
-        known = values[:, _WEIGHT] > 0
-        state = np.where(values[:, _TSDF] > 0, FREE_SPACE, OCCUPIED)
-        return QueryResult(
-            np.where(known, values[:, _TSDF] * self.truncation_m, np.nan).astype(np.float32),
-            np.where(known, values[:, _OCCUPANCY], 0.5).astype(np.float32),
-            np.where(known, state, UNKNOWN).astype(np.uint8),
-        )
-
     def surface_voxels(self, keys: torch.Tensor | None = None) -> SurfaceVoxels:
         """Observed voxels closer than one truncation distance to a surface; of the (N, 3) blocks, or of all."""
         keys = self.grid.keys if keys is None else keys
@@ -141,6 +131,12 @@ class SurfaceMap:
         return SurfaceVoxels(
             positions.cpu().numpy(), columns[_TSDF] * self.truncation_m, columns[_WEIGHT], columns[_OCCUPANCY]
         )
+
+    def voxel_states(self, rows: torch.Tensor) -> torch.Tensor:
+        """(N,) rows of blocks in `grid` to the (N, 512) uint8 UNKNOWN, FREE_SPACE or OCCUPIED of their voxels."""
+        values = self.grid.values[rows]
+        state = torch.where(values[..., _TSDF] > 0, FREE_SPACE, OCCUPIED)
+        return torch.where(values[..., _WEIGHT] > 0, state, UNKNOWN).to(torch.uint8)
 
     def _mark_chunks(self, keys: torch.Tensor) -> None:
         """A cell reads the voxels above its own, so a block also touches the chunks below it."""
@@ -164,3 +160,22 @@ class SurfaceMap:
         first_voxel = np.array(chunk, dtype=np.int64) * CHUNK_BLOCKS * BLOCK_SIZE
         tsdf = np.ascontiguousarray(volume[..., _TSDF].numpy())
         return mesh_volume(tsdf, volume[..., _USABLE].numpy() > 0, first_voxel, self.grid.voxel_size_m)
+
+
+def _subdivided(keys: torch.Tensor, values: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """(B, 3) blocks and (B, 512, n^3, C) values at n^3 points of every voxel to blocks of a grid n times as fine.
+
+    Returns (B * n^3, 3) coordinates and (B * n^3, 512, C) values.
+    """
+    if n == 1:
+        return keys, values[:, :, 0]
+    s, channels = BLOCK_SIZE, values.shape[-1]
+    fine = values.reshape(-1, s, s, s, n, n, n, channels).permute(0, 1, 4, 2, 5, 3, 6, 7)
+    fine = fine.reshape(-1, n, s, n, s, n, s, channels).permute(0, 1, 3, 5, 2, 4, 6, 7)
+    return _parts(keys, n).reshape(-1, 3), fine.reshape(-1, BLOCK_VOXELS, channels)
+
+
+def _parts(keys: torch.Tensor, n: int) -> torch.Tensor:
+    """(B, 3) blocks to the (B, n^3, 3) blocks of a grid n times as fine that cover them."""
+    axis = torch.arange(n, device=keys.device)
+    return keys[:, None] * n + torch.cartesian_prod(axis, axis, axis).reshape(-1, 3)

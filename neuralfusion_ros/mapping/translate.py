@@ -13,16 +13,20 @@ import torch.nn.functional as F
 from torch import nn
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, BlockGrid
+from neuralfusion_ros.mapping.extract import read_states, voxel_rows
 from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, MEAN, WEIGHT, state_features
 
 HALO = 2  # voxels around a block that its translation depends on
 _CARVED_MEAN_FEATURE = 2
 _BLOCKS_AT_ONCE = 128
+_POINTS_AT_ONCE = 1 << 15
 
 
 class TranslatorNetwork(nn.Module):
-    """3x3x3 convolution plus the same dilated by 2, then two layers per voxel; about 30 thousand MACs per voxel.
+    """3x3x3 convolution plus the same dilated by 2, then two layers per point; about 30 thousand MACs per voxel.
 
+    The later layers also take the offset of the point from the voxel's centre, in voxels, each in [-0.5, 0.5]: the map
+    can be asked anywhere, and meshed more finely than it is stored.
     latent_channels: L of the map. width: channels of the hidden layers.
     """
 
@@ -31,55 +35,88 @@ class TranslatorNetwork(nn.Module):
         features = EVIDENCE_FEATURES + latent_channels
         self.near = nn.Conv3d(features, width, 3)
         self.far = nn.Conv3d(features, width, 3, dilation=2, bias=False)
-        self.hidden = nn.ModuleList(nn.Linear(width + features, width) for _ in range(2))
-        self.heads = nn.Linear(width, 3)
+        self.hidden = nn.ModuleList(nn.Linear(width + features + 3, width) for _ in range(2))
+        self.heads = nn.Linear(width, 6)
         with torch.no_grad():
             self.heads.weight.mul_(0.1)  # training starts at the TSDF of the running means
             self.heads.bias.zero_()
 
-    def translate_blocks(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(B, 12, 12, 12, C) states of blocks with their halo to TSDF in truncations and occupancy, (B, 512) each."""
+    def translate_blocks(self, states: torch.Tensor, offsets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """TSDF in truncations and occupancy, (B, 512, K) each, at K points of every voxel.
+
+        states: (B, 12, 12, 12, C) blocks with their halo. offsets: (K, 3) from the voxel's centre, in voxels.
+        """
         features = state_features(states.float())
         volume = features.permute(0, 4, 1, 2, 3).contiguous()
         context = self.near(volume[:, :, 1:-1, 1:-1, 1:-1]) + self.far(volume)
         inner = slice(HALO, -HALO)
         centre = states[:, inner, inner, inner].reshape(len(states) * BLOCK_VOXELS, -1).float()
-        context = context.permute(0, 2, 3, 4, 1).reshape(len(centre), -1)
-        tsdf, occupancy_logit = self._decide(context, centre)
-        return tsdf.reshape(-1, BLOCK_VOXELS), torch.sigmoid(occupancy_logit).reshape(-1, BLOCK_VOXELS)
+        context = F.gelu(context.permute(0, 2, 3, 4, 1).reshape(len(centre), -1))
+        decided = [self._decide(context, centre, offset.expand(len(centre), 3)) for offset in offsets]
+        tsdf, occupancy_logit = (torch.stack(part, dim=-1) for part in zip(*decided, strict=True))
+        shape = (len(states), BLOCK_VOXELS, len(offsets))
+        return tsdf.reshape(shape), torch.sigmoid(occupancy_logit).reshape(shape)
 
-    def forward(self, near: torch.Tensor, far: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """States around Q voxels, (Q, 27, C) each, to TSDF in truncations and occupancy logit, (Q,) each.
+    def forward(self, near: torch.Tensor, far: torch.Tensor, offset: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """TSDF in truncations and occupancy logit, (Q,) each, at one point of each of Q voxels.
 
-        near: the 3x3x3 neighbourhood; far: the same at twice the spacing. Equal to translate_blocks, for single voxels.
+        near: (Q, 27, C) states of the 3x3x3 neighbourhood. far: the same at twice the spacing. offset: (Q, 3).
+        Equal to translate_blocks, for single voxels.
         """
         context = self._gathered(self.near, near) + self._gathered(self.far, far)
-        return self._decide(context, near[:, 13])
+        return self._decide(F.gelu(context), near[:, 13], offset)
 
     @staticmethod
     def _gathered(convolution: nn.Conv3d, states: torch.Tensor) -> torch.Tensor:
         inputs = state_features(states).transpose(1, 2).reshape(len(states), -1)
         return F.linear(inputs, convolution.weight.reshape(len(convolution.weight), -1), convolution.bias)
 
-    def _decide(self, context: torch.Tensor, centre: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _decide(
+        self, context: torch.Tensor, centre: torch.Tensor, offset: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         features = state_features(centre)
-        hidden = F.gelu(context)
+        hidden = context
         for layer in self.hidden:
-            hidden = F.gelu(layer(torch.cat((hidden, features), dim=-1)))
-        delta, occupancy_logit, gate = self.heads(hidden).unbind(-1)
+            hidden = F.gelu(layer(torch.cat((hidden, features, offset), dim=-1)))
+        heads = self.heads(hidden)
+        delta, occupancy_logit, gate = heads[:, :3].unbind(-1)
         carved_mean = features[:, _CARVED_MEAN_FEATURE]
         band_mean = torch.where(centre[:, WEIGHT] > 0, centre[:, MEAN], carved_mean)
         base = torch.lerp(carved_mean, band_mean, torch.sigmoid(gate)).clamp(-0.98, 0.98)
-        return torch.tanh(torch.atanh(base) + delta), occupancy_logit
+        slope = (heads[:, 3:] * offset).sum(-1)  # how the distance changes inside the voxel
+        return torch.tanh(torch.atanh(base) + delta + slope), occupancy_logit
 
 
 @torch.no_grad()
 def translate(
-    translator: TranslatorNetwork, latent: BlockGrid, keys: torch.Tensor
+    translator: TranslatorNetwork, latent: BlockGrid, keys: torch.Tensor, subdivision: int = 1
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Translates the (N, 3) blocks of a latent map, a few at a time: (keys, TSDF in truncations, occupancy)."""
+    """Translates the (N, 3) blocks of a latent map, a few at a time: (keys, TSDF in truncations, occupancy).
+
+    subdivision: points per voxel and axis. The results are (B, 512, subdivision^3), points in the order x, y, z.
+    """
+    steps = (torch.arange(subdivision, device=latent.device) + 0.5) / subdivision - 0.5
+    offsets = torch.cartesian_prod(steps, steps, steps)
     for some in keys.split(_BLOCKS_AT_ONCE) if len(keys) else ():
-        yield some, *translator.translate_blocks(states_with_halo(latent, some))
+        yield some, *translator.translate_blocks(states_with_halo(latent, some), offsets)
+
+
+@torch.no_grad()
+def translate_points(
+    translator: TranslatorNetwork, latent: BlockGrid, voxels: torch.Tensor, offsets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """TSDF in truncations and occupancy, (N,) each, at one point of each of (N, 3) voxels.
+
+    offsets: (N, 3) from the voxel's centre, in voxels.
+    """
+    axis = torch.arange(-1, 2, device=latent.device)
+    around = torch.cartesian_prod(axis, axis, axis)
+    parts = []
+    for some, offset in zip(voxels.split(_POINTS_AT_ONCE), offsets.split(_POINTS_AT_ONCE), strict=True):
+        near, far = (read_states(latent, voxel_rows(latent, some[:, None] + step * around)) for step in (1, 2))
+        parts.append(translator(near, far, offset))
+    tsdf, occupancy_logit = (torch.cat(part) for part in zip(*parts, strict=True))
+    return tsdf, torch.sigmoid(occupancy_logit)
 
 
 def states_with_halo(latent: BlockGrid, keys: torch.Tensor) -> torch.Tensor:

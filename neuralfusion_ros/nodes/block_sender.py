@@ -6,7 +6,6 @@ from __future__ import annotations
 import secrets
 import time
 
-import numpy as np
 import torch
 from rclpy.duration import Duration
 from rclpy.publisher import Publisher
@@ -18,6 +17,7 @@ from neuralfusion_ros.messages.latent_blocks import BlockMessage, encode_blocks
 BLOCKS_PER_MESSAGE = 64
 # Of about 0.8 MB each: together they fit into the shared memory of the DDS profile and into a receiver's history.
 MAX_UNACKNOWLEDGED = 32
+_REMOVALS_PER_MESSAGE = 4096
 _SEQUENCES = 2**32
 _STALLED_S = 2.0
 
@@ -32,10 +32,9 @@ class BlockSender:
 
     def __init__(self, publisher: Publisher, frame_id: str, model_hash: int) -> None:
         self._publisher = publisher
-        self._frame_id, self._model_hash = frame_id, model_hash
-        self._waiting = torch.zeros(0, dtype=torch.int64)
+        self.frame_id, self._model_hash = frame_id, model_hash
+        self._waiting = self._removed = torch.zeros(0, dtype=torch.int64)
         self._unacknowledged, self._held_since_s = 0, 0.0
-        self._known_blocks = 0
         self._begin_map()
 
     @property
@@ -46,7 +45,7 @@ class BlockSender:
     @property
     def has_work(self) -> bool:
         """Something waits to be sent, be it only the news that the map is empty."""
-        return self.waiting > 0 or self._first_of_full
+        return self.waiting > 0 or len(self._removed) > 0 or self._first_of_full
 
     def has_receivers(self) -> bool:
         """Somebody listens."""
@@ -57,16 +56,17 @@ class BlockSender:
         self._begin_map()
         self._first_of_full = True
 
-    def add(self, grid: BlockGrid, changed: torch.Tensor) -> None:
-        """(N, 3) blocks that changed. Blocks that are new are sent even if they hold nothing yet."""
-        packed = pack_keys(torch.cat((changed, grid.keys[self._known_blocks :])).cpu()).unique()
-        self._known_blocks = grid.n_blocks
-        self._waiting = torch.cat((self._waiting, packed[~torch.isin(packed, self._waiting)]))
+    def add(self, changed: torch.Tensor, removed: torch.Tensor) -> None:
+        """(N, 3) blocks that are new or changed and (R, 3) blocks that left the map."""
+        here, gone = pack_keys(changed.cpu()).unique(), pack_keys(removed.cpu()).unique()
+        waiting = self._waiting[~torch.isin(self._waiting, gone)]
+        self._waiting = torch.cat((waiting, here[~torch.isin(here, waiting)]))
+        self._removed = torch.cat((self._removed, gone)).unique()
+        self._removed = self._removed[~torch.isin(self._removed, here)]
 
     def resend(self, grid: BlockGrid) -> None:
         """Begins to send the whole map once more."""
-        self._waiting = pack_keys(grid.keys.cpu())
-        self._known_blocks = grid.n_blocks
+        self._waiting, self._removed = pack_keys(grid.keys.cpu()), self._removed[:0]
         self._first_of_full = True
 
     def send(self, grid: BlockGrid, stamp_ns: int, max_messages: int) -> bool:
@@ -84,16 +84,20 @@ class BlockSender:
 
     def _begin_map(self) -> None:
         self.map_id, self.sequence, self._first_of_full = secrets.randbits(32), 0, False
-        self._waiting = self._waiting[:0]
-        self._known_blocks = 0
+        self._waiting, self._removed = self._waiting[:0], self._removed[:0]
 
     def _send_one(self, grid: BlockGrid, stamp_ns: int) -> None:
-        packed, self._waiting = self._waiting[:BLOCKS_PER_MESSAGE], self._waiting[BLOCKS_PER_MESSAGE:]
+        removed = self._removed[:_REMOVALS_PER_MESSAGE]
+        self._removed = self._removed[len(removed) :]
+        # Every point of a message is as large as a block: removals go alone.
+        packed = self._waiting[: 0 if len(removed) else BLOCKS_PER_MESSAGE]
+        self._waiting = self._waiting[len(packed) :]
         keys = unpack_keys(packed)
-        values = grid.values[grid.find(keys.to(grid.device))]
+        rows = grid.find(keys.to(grid.device))
+        keys, values = keys[(rows >= 0).cpu()], grid.values[rows[rows >= 0]]  # some may have left the map meanwhile
         message = BlockMessage(
             stamp_ns=stamp_ns,
-            frame_id=self._frame_id,
+            frame_id=self.frame_id,
             map_id=self.map_id,
             sequence=self.sequence,
             voxel_size_m=grid.voxel_size_m,
@@ -102,7 +106,7 @@ class BlockSender:
             n_blocks_total=grid.n_blocks,
             keys=keys.numpy(),
             states=values.cpu().numpy().reshape(len(keys), BLOCK_VOXELS, grid.channels),
-            removed=np.zeros((0, 3), np.int32),
+            removed=unpack_keys(removed).numpy(),
         )
         self._publisher.publish(encode_blocks(message))
         self.sequence = (self.sequence + 1) % _SEQUENCES

@@ -40,12 +40,12 @@ class Report:
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-def diagnostic_array(node_name: str, stamp: Time, report: Report) -> DiagnosticArray:
-    """The message with the one status of a node."""
+def diagnostic_array(node_name: str, full_name: str, stamp: Time, report: Report) -> DiagnosticArray:
+    """The message with the one status of a node. full_name: with the namespace, to tell robots apart."""
     level = DiagnosticStatus.OK
     if report.problem:
         level = DiagnosticStatus.ERROR if report.is_error else DiagnosticStatus.WARN
-    status = DiagnosticStatus(level=level, name=node_name, message=report.problem or "ok", hardware_id="")
+    status = DiagnosticStatus(level=level, name=node_name, message=report.problem or "ok", hardware_id=full_name)
     status.values = [KeyValue(key=key, value=str(value)) for key, value in report.values.items()]
     message = DiagnosticArray(status=[status])
     message.header.stamp = stamp

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
 
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Empty
@@ -23,12 +24,13 @@ from neuralfusion_ros.nodes.diagnostics import Report
 from neuralfusion_ros.nodes.fusion_report import FusionReport
 from neuralfusion_ros.nodes.fusion_work import FusionWork
 from neuralfusion_ros.nodes.inputs import INPUT_QOS, Topic, subscribe
+from neuralfusion_ros.nodes.map_storage import map_path
 from neuralfusion_ros.nodes.mapping_node import BLOCKS_DEPTH, MappingNode, load_model_for, reliable
 from neuralfusion_ros.nodes.parameters import FusionParameters
 from neuralfusion_ros.nodes.pose_inputs import PoseInputs
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.run_node import check_arguments, run_node
-from neuralfusion_ros.nodes.services import create_trigger, done
+from neuralfusion_ros.nodes.services import create_trigger, done, failed
 from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 
 
@@ -62,7 +64,13 @@ class FusionNode(MappingNode):
         self._report.begin()
         self._paused = False
         self._subscribe()
-        jobs = {"reset": self._work.reset, "pause": lambda: self._pause(True), "resume": lambda: self._pause(False)}
+        jobs: dict[str, Callable[[], Future[str]]] = {
+            "reset": self._work.reset,
+            "pause": lambda: self._pause(True),
+            "resume": lambda: self._pause(False),
+            "save_map": lambda: self._with_map_file(self._work.save_map),
+            "load_map": lambda: self._with_map_file(self._work.load_map),
+        }
         for name, job in jobs.items():
             self.keep(create_trigger(self, f"~/{name}", job), self.destroy_service)
         if self._options.statistics_period_s > 0:
@@ -124,6 +132,12 @@ class FusionNode(MappingNode):
             self._report.begin()
             self._work.start_lap()
         return done("Paused: images are ignored." if paused else "Images are used again.")
+
+    def _with_map_file(self, job: Callable[[Path], Future[str]]) -> Future[str]:
+        try:
+            return job(map_path(self._options.map_directory, self.get_parameter("map_name").value))
+        except ValueError as error:
+            return failed(error)
 
     def _log_statistics(self) -> None:
         """Once more only if there is news."""

@@ -72,6 +72,7 @@ class FusionReport:
             "map_bytes": work.map_bytes,
             "frames_map_full": counts[MAP_FULL],
             "blocks_refused": work.blocks_refused,
+            "blocks_dropped": work.blocks_dropped,
             "newest_frame_age_s": age_s,
             "map_id": work.sender.map_id,
             "sequence": work.sender.sequence,

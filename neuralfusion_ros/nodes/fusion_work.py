@@ -6,7 +6,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
+from pathlib import Path
 
+from neuralfusion_ros.mapping.map_file import read_map, write_map
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.messages.stamps import NS_PER_S
 from neuralfusion_ros.nodes.block_sender import BlockSender
@@ -25,8 +27,8 @@ _RECEIVERS_LAG_S = 0.01
 class FusionWork:
     """Callbacks hand in what they receive and what is to be done; the map is touched by the worker alone.
 
-    integrated: frames. blocks_refused: for want of memory. newest_ns: stamp of the newest integrated frame.
-    n_blocks, map_bytes: size of the map.
+    integrated: frames. blocks_refused: for want of memory. blocks_dropped: far away, or to make room.
+    newest_ns: stamp of the newest integrated frame. n_blocks, map_bytes: size of the map.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class FusionWork:
         for camera in self.cameras:
             camera.on_restart = self._restart
         self._publishing = Schedule(parameters.publish_rate_hz)
-        self.integrated = self.blocks_refused = self.newest_ns = 0
+        self.integrated = self.blocks_refused = self.blocks_dropped = self.newest_ns = 0
         self.n_blocks = self.map_bytes = 0
         self._map_changed = False
         self.durations = Durations()
@@ -77,6 +79,32 @@ class FusionWork:
             self._reset()
             self.start_lap()
             return "The map is empty."
+
+        return self._worker.submit(job)
+
+    def save_map(self, path: Path) -> Future[str]:
+        """Writes the map to a file."""
+
+        def job() -> str:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_map(path, self._mapper.stored(self.sender.frame_id))
+            return f"{self.n_blocks} blocks written to {path}."
+
+        return self._worker.submit(job)
+
+    def load_map(self, path: Path) -> Future[str]:
+        """Replaces the map by that of a file, which is verified before."""
+
+        def job() -> str:
+            stored = read_map(path)
+            if stored.frame_id != self.sender.frame_id:
+                raise ValueError(f"the map is in frame '{stored.frame_id}', global_frame is '{self.sender.frame_id}'")
+            self._mapper.restore(stored)
+            self.sender.start_new_map()
+            self._map_changed = True
+            self._note_size()
+            self.start_lap()
+            return f"{self.n_blocks} blocks read from {path}."
 
         return self._worker.submit(job)
 
@@ -123,6 +151,7 @@ class FusionWork:
         self.newest_ns = frame.stamp_ns
         self._map_changed = True
         self._note_size()
+        self.blocks_dropped += result.blocks_dropped
         if result.blocks_refused:
             self.blocks_refused += result.blocks_refused
             text = f"The map has no room for {result.blocks_refused} new blocks; see max_map_bytes."
@@ -133,7 +162,7 @@ class FusionWork:
         if not self._publishing.enabled:
             return None
         if self._map_changed and self._publishing.take():
-            self.sender.add(self._mapper.grid, self._mapper.take_changed())
+            self.sender.add(self._mapper.take_changed(), self._mapper.take_removed())
             self._map_changed = False
         if not (self.sender.has_work and self.sender.has_receivers()):
             return self._publishing.wait_s() if self._map_changed else None

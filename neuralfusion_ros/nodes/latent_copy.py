@@ -80,7 +80,7 @@ class LatentCopy:
         if step.clear:
             self._clear(message)
         assert self.surface is not None
-        self._write(self.surface.latent, message)
+        self._write(self.surface, message)
         self.frame_id, self.newest_ns, self.sequence = message.frame_id, message.stamp_ns, message.sequence
         self._announced_blocks = message.n_blocks_total
 
@@ -111,13 +111,13 @@ class LatentCopy:
         self._map_of_surface = message.map_id
         self.starts += 1
 
-    def _write(self, latent: BlockGrid, message: BlockMessage) -> None:
-        keys, removed = torch.from_numpy(message.keys), torch.from_numpy(message.removed)
+    def _write(self, surface: SurfaceMap, message: BlockMessage) -> None:
+        latent, keys, removed = surface.latent, torch.from_numpy(message.keys), torch.from_numpy(message.removed)
         if len(keys):
             values = torch.from_numpy(message.states).to(self._device)
             self.blocks_refused += latent.set_blocks(keys.to(self._device), values)
-        # A pool keeps its blocks; one that is gone becomes like one that was never seen.
-        gone = removed[latent.find(removed.to(self._device)).cpu() >= 0]
-        if len(gone):
-            latent.set_blocks(gone.to(self._device), latent.values.new_zeros((len(gone), *latent.values.shape[1:])))
+        rows = latent.find(removed.to(self._device))
+        gone = removed[(rows >= 0).cpu()]
+        latent.remove(rows[rows >= 0])
+        surface.remove(gone.to(self._device))
         self._changed = torch.cat((self._changed, pack_keys(keys), pack_keys(gone))).unique()

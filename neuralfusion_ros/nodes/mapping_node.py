@@ -137,7 +137,8 @@ class MappingNode(LifecycleNode):
             report.problem = ""
         if report.problem:
             self._problem_log.warn(report.problem.split(":")[0], report.problem)
-        self._diagnostics.publish(diagnostic_array(self.get_name(), self.get_clock().now().to_msg(), report))
+        names = (self.get_name(), self.get_fully_qualified_name())
+        self._diagnostics.publish(diagnostic_array(*names, self.get_clock().now().to_msg(), report))
 
     def _state_name(self) -> str:
         return "active" if self.is_active else "inactive" if self._is_set_up else "unconfigured"
@@ -152,11 +153,16 @@ def load_model_for(parameters: CommonParameters) -> tuple[LatentModel, torch.dev
     return load_model(parameters.model, device), device
 
 
-def reliable(depth: int) -> QoSProfile:
-    """Reliable, volatile, keep last."""
+def reliable(depth: int, durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -> QoSProfile:
+    """Reliable, keep last."""
     return QoSProfile(
         depth=depth,
         history=HistoryPolicy.KEEP_LAST,
         reliability=ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.VOLATILE,
+        durability=durability,
     )
+
+
+def latched() -> QoSProfile:
+    """As maps are published: who comes later gets the last message."""
+    return reliable(1, DurabilityPolicy.TRANSIENT_LOCAL)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from neuralfusion_ros.mapping.mesh_points import vertex_normals
 from neuralfusion_ros.mapping.meshing import Mesh
 
 # The colour runs through this circle once every PERIOD_M of height, so that it never depends on the rest of the map.
@@ -21,19 +22,6 @@ def mesh_colours(mesh: Mesh) -> npt.NDArray[np.float32]:
     towards_light = vertex_normals(mesh) @ (_LIGHT / np.linalg.norm(_LIGHT))
     brightness = _AMBIENT + (1 - _AMBIENT) * (0.5 + 0.5 * towards_light)
     return (hue * brightness[:, None]).astype(np.float32)
-
-
-def vertex_normals(mesh: Mesh) -> npt.NDArray[np.float64]:
-    """(V, 3) unit normals, the area-weighted mean of the triangles around; zero where there is no triangle."""
-    corners = mesh.vertices.astype(np.float64)[mesh.triangles]
-    faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    sums = np.stack(
-        [np.bincount(mesh.triangles.ravel(), np.repeat(faces[:, axis], 3), len(mesh.vertices)) for axis in range(3)],
-        axis=-1,
-        dtype=np.float64,  # without triangles, bincount counts in integers
-    )
-    lengths = np.linalg.norm(sums, axis=1, keepdims=True)
-    return np.divide(sums, lengths, out=np.zeros_like(sums), where=lengths > 0)
 
 
 def _by_height(height_m: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

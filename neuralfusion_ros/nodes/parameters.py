@@ -64,7 +64,7 @@ class CommonParameters:
     autostart: bool = _parameter(True, "Configure and activate the lifecycle node at start, without a manager.")
     max_map_bytes: int = _parameter(
         MapSettings.max_bytes,
-        "Memory of the latent map. When full, new blocks are refused and counted.",
+        "Memory of the latent map.",
         unit="bytes",
         minimum=1 << 20,
         maximum=1 << 40,
@@ -158,6 +158,23 @@ class FusionParameters(CommonParameters):
         minimum=1.0,
         maximum=MAX_WEIGHT,
     )
+    when_full: str = _parameter(
+        "evict",
+        "What happens when the map has used up its memory: `evict` drops the blocks that were out of sight for "
+        "longest, `refuse` takes no new ones and counts them.",
+        choices=("evict", "refuse"),
+    )
+    map_radius_m: float = _parameter(
+        0.0,
+        "What is further away from the camera than this leaves the map. At least max_depth, or 0: never.",
+        unit="m",
+        minimum=0.0,
+        maximum=10000.0,
+    )
+    map_directory: str = _parameter(
+        "~/.ros/neuralfusion", "The only folder that `~/save_map` writes to and `~/load_map` reads from."
+    )
+    map_name: str = _parameter("map", "Name of the map's file there, without suffix.", read_only=False)
     publish_rate_hz: float = _parameter(
         2.0, "Rate of `latent_blocks`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
     )
@@ -182,7 +199,15 @@ class FusionParameters(CommonParameters):
     def map_settings(self) -> MapSettings:
         """What the mapper takes from here. Raises ParameterError when the values do not go together."""
         try:
-            return MapSettings(self.voxel_size, self.min_depth, self.max_depth, self.max_weight, self.max_map_bytes)
+            return MapSettings(
+                voxel_size_m=self.voxel_size,
+                min_depth_m=self.min_depth,
+                max_depth_m=self.max_depth,
+                max_weight=self.max_weight,
+                max_bytes=self.max_map_bytes,
+                evict=self.when_full == "evict",
+                radius_m=self.map_radius_m,
+            )
         except ValueError as error:
             raise ParameterError(str(error)) from error
 
@@ -197,6 +222,27 @@ class TranslatorParameters(CommonParameters):
     tsdf_rate_hz: float = _parameter(
         1.0, "Rate of `~/tsdf`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
     )
+    grid_rate_hz: float = _parameter(
+        1.0, "Rate of `~/occupancy_grid`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
+    )
+    grid_min_height_m: float = _parameter(
+        0.1, "Lower end of what `~/occupancy_grid` looks at, z of the map.", unit="m", minimum=-1000.0, maximum=1000.0
+    )
+    grid_max_height_m: float = _parameter(
+        1.0, "Upper end of what `~/occupancy_grid` looks at, z of the map.", unit="m", minimum=-1000.0, maximum=1000.0
+    )
+    esdf_rate_hz: float = _parameter(
+        1.0, "Rate of `~/esdf_slice`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
+    )
+    esdf_height_m: float = _parameter(
+        0.5, "Height of `~/esdf_slice`, z of the map.", unit="m", minimum=-1000.0, maximum=1000.0
+    )
+    esdf_max_distance_m: float = _parameter(
+        2.0, "Larger distances in `~/esdf_slice` are given as this one.", unit="m", minimum=0.01, maximum=1000.0
+    )
+    surface_rate_hz: float = _parameter(
+        1.0, "Rate of `~/surface`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
+    )
     mesh_path: str = _parameter("mesh.ply", "File that `~/save_mesh` writes.", read_only=False)
     max_blocks_per_slice: int = _parameter(
         256, "Blocks translated at a time. Smaller reacts sooner, larger is faster in all.", minimum=1, maximum=1 << 20
@@ -207,6 +253,12 @@ class TranslatorParameters(CommonParameters):
     niceness: int = _parameter(
         5, "How much the work is put back when cores are scarce, so that fusion does not wait.", minimum=0, maximum=19
     )
+
+    def check(self) -> None:
+        """Raises ParameterError when the values do not go together."""
+        low_m, high_m = self.grid_min_height_m, self.grid_max_height_m
+        if low_m >= high_m:
+            raise ParameterError(f"need grid_min_height_m < grid_max_height_m, got {low_m} and {high_m}")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The work of the translator node: follow the stream of blocks, translate what changed, send mesh and TSDF."""
+"""The work of the translator node: follow the stream of blocks, translate what changed, send what is subscribed."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from rclpy.publisher import Publisher
 from std_msgs.msg import Empty
 
+from neuralfusion_ros.mapping.planning_grids import GridTooLarge
 from neuralfusion_ros.mapping.surface_map import SurfaceMap
 from neuralfusion_ros.messages.latent_blocks import decode_blocks
 from neuralfusion_ros.messages.stamps import NS_PER_S
@@ -24,6 +25,7 @@ from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.schedule import Schedule
 from neuralfusion_ros.nodes.translation_rounds import TranslationRounds
 from neuralfusion_ros.nodes.tsdf_stream import TsdfStream
+from neuralfusion_ros.nodes.whole_map_output import WholeMapOutput, esdf_maker, grid_maker, make_surface
 from neuralfusion_ros.nodes.worker import Worker
 
 # About 400 MB, more than comes while one slice is translated. What does not fit is asked for again.
@@ -41,6 +43,9 @@ class Outputs:
 
     mesh: Publisher
     tsdf: Publisher
+    occupancy_grid: Publisher
+    esdf_slice: Publisher
+    surface: Publisher
     resend: Publisher
     sender_is_there: Callable[[], bool]
 
@@ -48,7 +53,8 @@ class Outputs:
 class TranslationWork:
     """Callbacks hand in what they receive and what is to be done; the map is touched by the worker alone.
 
-    resends: how often a full resend was asked for. worker: the thread that does it all.
+    resends: how often a full resend was asked for. whole_map: the topics that show all of it in one message. worker:
+    the thread that does it all.
     """
 
     def __init__(
@@ -59,12 +65,17 @@ class TranslationWork:
         self.mesh_stream, self.tsdf_stream = MeshStream(), TsdfStream()
         self._mesh_schedule = Schedule(parameters.mesh_rate_hz)
         self._tsdf_schedule = Schedule(parameters.tsdf_rate_hz)
+        self.whole_map = {
+            "occupancy_grid": WholeMapOutput(outputs.occupancy_grid, parameters.grid_rate_hz, grid_maker(parameters)),
+            "esdf_slice": WholeMapOutput(outputs.esdf_slice, parameters.esdf_rate_hz, esdf_maker(parameters)),
+            "surface": WholeMapOutput(outputs.surface, parameters.surface_rate_hz, self._make_surface),
+        }
         self._resend_timeout_s, self._asked_s = parameters.resend_timeout_s, 0.0
         self.inbox: BoundedQueue[bytes] = BoundedQueue(_MAX_WAITING_MESSAGES)
         self.resends = 0
         self._starts = self._refills = 0
         self._new_mesh_viewer = self._new_tsdf_viewer = False
-        self.mesh_is_old = self._hold_mesh = False
+        self.mesh_is_old = self._hold = False
         self.worker = Worker(self._step, rejections.unexpected, parameters.niceness)
 
     def start(self) -> None:
@@ -91,6 +102,11 @@ class TranslationWork:
         self._new_tsdf_viewer = True
         self.worker.wake()
 
+    def whole_map_viewer_came(self, topic: str) -> None:
+        """Somebody new listens to one of the topics that show the whole map at once."""
+        self.whole_map[topic].renew()
+        self.worker.wake()
+
     def save_mesh(self, path: Path) -> Future[str]:
         """Translates what waits and writes the whole mesh."""
         return self.worker.submit(lambda: self._save(path))
@@ -104,6 +120,7 @@ class TranslationWork:
             "resends": self.resends,
             "slice_ms_p50": self.rounds.durations.percentile(50),
             "slice_ms_p95": self.rounds.durations.percentile(95),
+            **{f"published.{topic}": output.published for topic, output in self.whole_map.items()},
         }
 
     def _step(self) -> float | None:
@@ -112,13 +129,16 @@ class TranslationWork:
         ask_wait_s = self._ask_for_resend()
         mesh_wanted = self._mesh_schedule.enabled and self._outputs.mesh.get_subscription_count() > 0
         tsdf_wanted = self._tsdf_schedule.enabled and self._outputs.tsdf.get_subscription_count() > 0
-        busy = (mesh_wanted or tsdf_wanted) and self._translate_slice()
+        whole_map = [output for output in self.whole_map.values() if output.is_wanted]
+        busy = (mesh_wanted or tsdf_wanted or bool(whole_map)) and self._translate_slice()
         waits = [ask_wait_s, 0.0 if busy else None]
         surface = self.copy.surface
         if mesh_wanted and surface:
             waits.append(self._publish_mesh(surface))
         if tsdf_wanted and surface:
             waits.append(self._publish_tsdf(surface))
+        if surface and not self._hold:
+            waits += [self._publish_whole_map(output, surface) for output in whole_map]
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _apply_waiting(self) -> None:
@@ -129,11 +149,12 @@ class TranslationWork:
             self._starts = self.copy.starts
             self.mesh_stream.start_new_map()
             self.tsdf_stream.start_new_map()
-            self.mesh_is_old, self._hold_mesh = True, False
+            self._note_change()
+            self._hold = False
         if self.copy.refills != self._refills:
             self._refills = self.copy.refills
             # Viewers keep what they have until the map is whole again.
-            self._hold_mesh = True
+            self._hold = True
 
     def _ask_for_resend(self) -> float | None:
         """Asks again and again until the copy is complete. Returns the seconds until it may be time to ask."""
@@ -149,14 +170,19 @@ class TranslationWork:
     def _translate_slice(self) -> bool:
         busy = self.rounds.advance()
         if busy:
-            self.mesh_is_old = True
+            self._note_change()
             self.tsdf_stream.add(self.rounds.take_translated())
-            self._hold_mesh &= self.rounds.in_round or not self.copy.filled
+            self._hold &= self.rounds.in_round or not self.copy.filled
         return busy
+
+    def _note_change(self) -> None:
+        self.mesh_is_old = True
+        for output in self.whole_map.values():
+            output.renew()
 
     def _publish_mesh(self, surface: SurfaceMap) -> float | None:
         """Sends chunks that changed, after a round or in the middle of a long one. Returns when to try again."""
-        if not (self.mesh_is_old or self._new_mesh_viewer or self.mesh_stream.has_work) or self._hold_mesh:
+        if not (self.mesh_is_old or self._new_mesh_viewer or self.mesh_stream.has_work) or self._hold:
             return None
         if self.rounds.in_round and not self._mesh_schedule.is_late():
             return None
@@ -182,6 +208,18 @@ class TranslationWork:
         for message in self.tsdf_stream.take(surface, self.copy.frame_id, self.rounds.shown_ns):
             self._outputs.tsdf.publish(message)
         return None
+
+    def _publish_whole_map(self, output: WholeMapOutput, surface: SurfaceMap) -> float | None:
+        try:
+            return output.publish(surface, self.copy.frame_id, self.rounds.shown_ns, self.rounds.in_round)
+        except GridTooLarge as error:
+            self._rejections.reject("grid_too_large", str(error))
+            return None
+
+    def _make_surface(self, surface: SurfaceMap, frame_id: str, stamp_ns: int) -> bytes:
+        # The viewers of the mesh need these chunks, too, and will not be told again.
+        self.mesh_stream.add(surface.mesh_changed_chunks())
+        return make_surface(surface, frame_id, stamp_ns)
 
     def _save(self, path: Path) -> str:
         # Open3D takes seconds to import.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""translator_node: the stream of latent blocks in, mesh and TSDF out.
+"""translator_node: the stream of latent blocks in; mesh, TSDF and what robots plan with out.
 
 Callbacks only queue; a worker thread keeps a copy of the latent map and translates what changed, as far as somebody
 wants to see it.
@@ -13,8 +13,10 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from nav_msgs.msg import OccupancyGrid
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Empty
 from visualization_msgs.msg import MarkerArray
@@ -22,7 +24,7 @@ from visualization_msgs.msg import MarkerArray
 from neuralfusion_ros.nodes.declared_parameters import read_parameters
 from neuralfusion_ros.nodes.diagnostics import Report
 from neuralfusion_ros.nodes.latent_copy import LatentCopy
-from neuralfusion_ros.nodes.mapping_node import BLOCKS_DEPTH, MappingNode, load_model_for, reliable
+from neuralfusion_ros.nodes.mapping_node import BLOCKS_DEPTH, MappingNode, latched, load_model_for, reliable
 from neuralfusion_ros.nodes.parameters import TranslatorParameters
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.run_node import check_arguments, run_node
@@ -41,6 +43,7 @@ class TranslatorNode(MappingNode):
 
     def set_up(self) -> None:
         self._options = read_parameters(self, TranslatorParameters)
+        self._options.check()
         self._model, self._device = load_model_for(self._options)
         self._copy = LatentCopy(self._model, self._device, self._options.max_map_bytes)
         self.get_logger().info(f"model {self._model.name}, device {self._device}")
@@ -51,8 +54,11 @@ class TranslatorNode(MappingNode):
             self.destroy_subscription,
         )
         outputs = Outputs(
-            self._publisher(MarkerArray, "~/mesh", _MESH_DEPTH, lambda: self._work.mesh_viewer_came()),
-            self._publisher(PointCloud2, "~/tsdf", _TSDF_DEPTH, lambda: self._work.tsdf_viewer_came()),
+            self._publisher(MarkerArray, "~/mesh", reliable(_MESH_DEPTH), lambda: self._work.mesh_viewer_came()),
+            self._publisher(PointCloud2, "~/tsdf", reliable(_TSDF_DEPTH), lambda: self._work.tsdf_viewer_came()),
+            self._whole_map_publisher(OccupancyGrid, "occupancy_grid", latched()),
+            self._whole_map_publisher(PointCloud2, "esdf_slice", reliable(1)),
+            self._whole_map_publisher(PointCloud2, "surface", reliable(1)),
             self.keep(self.create_publisher(Empty, "latent_blocks/resend", reliable(10)), self.destroy_publisher),
             lambda: blocks.get_publisher_count() > 0,
         )
@@ -94,7 +100,10 @@ class TranslatorNode(MappingNode):
             return f"nobody publishes {topic}"
         return f"waiting for the whole map on {topic}"
 
-    def _publisher(self, kind: type[Any], topic: str, depth: int, viewer_came: Callable[[], None]) -> Publisher:
+    def _whole_map_publisher(self, kind: type[Any], name: str, qos: QoSProfile) -> Publisher:
+        return self._publisher(kind, f"~/{name}", qos, lambda: self._work.whole_map_viewer_came(name))
+
+    def _publisher(self, kind: type[Any], topic: str, qos: QoSProfile, viewer_came: Callable[[], None]) -> Publisher:
         """A publisher that tells about every new subscriber."""
 
         def matched(info: Any) -> None:
@@ -102,7 +111,7 @@ class TranslatorNode(MappingNode):
                 viewer_came()
 
         events = PublisherEventCallbacks(matched=matched)
-        publisher = self.create_publisher(kind, topic, reliable(depth), event_callbacks=events)
+        publisher = self.create_publisher(kind, topic, qos, event_callbacks=events)
         return self.keep(publisher, self.destroy_publisher)
 
     def _on_blocks(self, data: bytes) -> None:

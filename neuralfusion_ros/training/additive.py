@@ -52,7 +52,7 @@ class DifferentiableMap:
         touched[rows] = True
         self._compact = torch.cumsum(touched, 0) - 1
         self._compact[~touched] = -1
-        sums = sums_of(values[touched[:-1]])
+        sums = sums_of(values[touched[:-1]].float())
         added = torch.cat([summands(update) for update in updates])
         # The values hold the updates already: only their gradient is added.
         sums = sums.index_add(0, self._compact[rows], added - added.detach())
@@ -62,7 +62,7 @@ class DifferentiableMap:
     def states(self, rows: torch.Tensor) -> torch.Tensor:
         """(...) rows, -1 for no voxel, to (..., C) states; those touched by the updates carry gradient."""
         flat = rows.reshape(-1)
-        states = self._values[flat.clamp(min=0)] * (flat >= 0)[:, None]
+        states = self._values.index_select(0, flat.clamp(min=0)).float() * (flat >= 0)[:, None]
         compact = self._compact[flat]  # row -1 reads the last entry, which is never touched
         inside = (compact >= 0).nonzero().squeeze(-1)
         carried = self._touched_states.index_select(0, compact[inside])

@@ -6,11 +6,9 @@ from __future__ import annotations
 import torch
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
-from neuralfusion_ros.mapping.extract import extract
-from neuralfusion_ros.mapping.fuse import network_inputs
-from neuralfusion_ros.mapping.integrate import VoxelUpdates, band_blocks, integrate, look_up_updates, visible_blocks
+from neuralfusion_ros.mapping.fusion_steps import can_compile, fusion_steps
+from neuralfusion_ros.mapping.integrate import VoxelUpdates, integrate, look_up_updates, visible_blocks
 from neuralfusion_ros.mapping.model import LatentModel
-from neuralfusion_ros.mapping.ray_image import make_rays
 from neuralfusion_ros.mapping.settings import MapSettings
 from neuralfusion_ros.mapping.voxel_state import n_channels
 from neuralfusion_ros.training.additive import DifferentiableMap
@@ -20,13 +18,14 @@ _UNCAPPED = 1e9
 
 
 class GrowingMap:
-    """A latent map in full precision, fed by one stream."""
+    """A latent map fed by one stream."""
 
     def __init__(self, stream: NoisyStream, model: LatentModel) -> None:
         self.stream, self.model = stream, model
-        self.settings = MapSettings(voxel_size_m=stream.voxel_size_m)
+        settings = MapSettings(voxel_size_m=stream.voxel_size_m, max_bytes=4 << 30)
         channels = n_channels(model.architecture.latent_channels)
-        self.grid = BlockGrid(channels, stream.voxel_size_m, dtype=torch.float32, max_bytes=4 << 30)
+        self.grid = BlockGrid(channels, stream.voxel_size_m, max_bytes=settings.max_bytes)
+        self._steps = fusion_steps(can_compile(self.grid.device), self.grid, model.fusion, settings)
 
     def integrate(self, frames: list[NoisyFrame]) -> DifferentiableMap:
         """Adds the frames to the map. The result carries the gradient to the networks."""
@@ -34,9 +33,9 @@ class GrowingMap:
         all_updates = []
         for frame in frames:
             pose = torch.from_numpy(frame.T_world_camera).float()
-            rays = make_rays(torch.from_numpy(frame.depth_m), camera, self.settings)
-            self.grid.allocate(band_blocks(rays, pose, self.grid.voxel_size_m))
-            ray_updates = self.model.fusion(network_inputs(rays, extract(self.grid, rays, pose)))
+            rays = self._steps.make_rays(torch.from_numpy(frame.depth_m), camera)
+            self._steps.allocate(rays, pose)
+            ray_updates = self.model.fusion(self._steps.extract(rays, pose))
             updates = look_up_updates(self.grid, visible_blocks(self.grid, rays, pose), rays, ray_updates, pose)
             all_updates.append(updates)
             integrate(self.grid, _detached(updates), _UNCAPPED)

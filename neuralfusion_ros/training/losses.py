@@ -23,16 +23,18 @@ class Queries:
     """Voxels at which the map is judged.
 
     near, far: (Q, 27) rows of the voxels around each query, at spacing 1 and 2; -1 where there is no block.
-    target: (Q,) true signed distance in truncations, in [-1, 1].
+    offset: (Q, 3) of the point from its voxel's centre, in voxels. target: (Q,) true signed distance in truncations,
+    in [-1, 1].
     """
 
     near: torch.Tensor
     far: torch.Tensor
+    offset: torch.Tensor
     target: torch.Tensor
 
 
 def sample_queries(grid: BlockGrid, stream: NoisyStream, count: int, generator: torch.Generator) -> Queries:
-    """Draws touched voxels, more of them from the band, and looks up the truth.
+    """Draws touched voxels, more of them from the band, and looks up the truth: at half of them in the voxel's centre.
 
     Space behind a surface that no frame has looked into is left out: what is there cannot be known.
     """
@@ -43,15 +45,17 @@ def sample_queries(grid: BlockGrid, stream: NoisyStream, count: int, generator: 
     rows = torch.cat([_draw(pool, n, generator) for pool, n in ((band, in_band), (free, count - in_band))])
     block = torch.div(rows, BLOCK_VOXELS, rounding_mode="floor")
     voxels = grid.keys[block].long() * 8 + voxel_offsets()[rows % BLOCK_VOXELS]
-    centres_m = (voxels + 0.5) * grid.voxel_size_m
-    distance_m = stream.sequence.scene.signed_distance(centres_m)
-    known = (distance_m < 0) | stream.visible(centres_m)
+    offset = torch.rand((len(voxels), 3), generator=generator) - 0.5
+    offset[::2] = 0
+    points_m = (voxels + 0.5 + offset) * grid.voxel_size_m
+    distance_m = stream.sequence.scene.signed_distance(points_m)
+    known = (distance_m < 0) | stream.visible(points_m)
     voxels = voxels[known]
     axis = torch.arange(-1, 2)
     around = torch.cartesian_prod(axis, axis, axis)
     near, far = (voxel_rows(grid, voxels[:, None] + spacing * around) for spacing in (1, 2))
     target = (distance_m[known] / (TRUNCATION_VOXELS * grid.voxel_size_m)).clamp(-1, 1)
-    return Queries(near, far, target)
+    return Queries(near, far, offset[known], target)
 
 
 def map_loss(tsdf: torch.Tensor, occupancy_logit: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Endless training data by seed: exact depth of random rooms, and noisy streams of frames made from it."""
+"""Training data by seed: exact depth of random rooms, and noisy streams of frames made from it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,7 @@ from neuralfusion_ros.training.camera_paths import hand_path
 from neuralfusion_ros.training.rendering import DepthRenderer
 from neuralfusion_ros.training.scenes import Scene, random_room
 from neuralfusion_ros.training.sensor_noise import SensorNoise, jitter_pose, random_sensor
-
-SEQUENCE_FRAMES = 48
-_IMAGE_SIZES = ((320, 240), (480, 360), (640, 480))
+from neuralfusion_ros.training.settings import LEAST_STREAM_FRAMES, DataSettings
 
 
 @dataclass(frozen=True)
@@ -34,16 +33,20 @@ class CleanSequence:
     poses: npt.NDArray[np.float64]
 
 
-def render_sequence(seed: int, frames: int = SEQUENCE_FRAMES) -> CleanSequence:
-    """A random room seen along a random path by a camera of random size and field of view (54 to 75 degrees)."""
+def render_sequence(seed: int, data: DataSettings) -> CleanSequence:
+    """A random room seen along a random path by a camera of random size and field of view (54 to 75 degrees).
+
+    Raises ValueError when the room has no free place for a camera.
+    """
     rng = np.random.default_rng([seed, 1])
     scene = random_room(seed)
-    width, height = _IMAGE_SIZES[rng.integers(len(_IMAGE_SIZES))]
+    width = data.image_widths[rng.integers(len(data.image_widths))]
+    height = 3 * width // 4
     focal = float(rng.uniform(0.65, 0.98) * width)
     cx, cy = (width - 1) / 2 + rng.uniform(-5, 5), (height - 1) / 2 + rng.uniform(-5, 5)
     camera = PinholeCamera(width, height, focal, focal, float(cx), float(cy))
     renderer = DepthRenderer(*scene.mesh())
-    poses = hand_path(scene, rng, frames)
+    poses = hand_path(scene, rng, data.frames)
     rendered = [renderer.render_with_cosine(camera, pose) for pose in poses]
     depth, cosine = (np.stack(images) for images in zip(*rendered, strict=True))
     return CleanSequence(scene, camera, depth, cosine, poses)
@@ -70,8 +73,11 @@ class NoisyStream:
         frames = np.arange(0, len(sequence.poses), int(rng.integers(1, 4)))
         if rng.random() < 0.5:
             frames = frames[::-1]
-        self._frames = np.roll(frames, int(rng.integers(len(frames))))[: int(rng.integers(6, len(frames) + 1))]
+        self._frames = np.roll(frames, int(rng.integers(len(frames))))[
+            : int(rng.integers(LEAST_STREAM_FRAMES, len(frames) + 1))
+        ]
         self._next = 0
+        self._ready: list[NoisyFrame] | None = None
 
     @property
     def exhausted(self) -> bool:
@@ -85,9 +91,27 @@ class NoisyStream:
 
     def take(self, count: int) -> list[NoisyFrame]:
         """The next frames, at most `count`."""
-        numbers = self._frames[self._next : self._next + count]
-        self._next += len(numbers)
-        return [self._noisy(int(number)) for number in numbers]
+        start, self._next = self._next, min(self._next + count, len(self._frames))
+        if self._ready is not None:
+            return self._ready[start : self._next]
+        return [self._noisy(int(number)) for number in self._frames[start : self._next]]
+
+    def prepared(self) -> NoisyStream:
+        """The same stream from its start, with all noise made and nothing kept that only the noise needed.
+
+        It is small enough to be sent to another process, and its clean frames are numbered as they are taken.
+        """
+        clean, order = self.sequence, self._frames
+        result = copy.copy(self)
+        result._rng = copy.deepcopy(self._rng)
+        result._ready = [result._noisy(int(number)) for number in order]
+        # A copy of the scene leaves out what it has worked out for itself.
+        no_cosine = np.zeros((len(order), 0, 0), np.float32)
+        result.sequence = CleanSequence(
+            replace(clean.scene), clean.camera, clean.depth_m[order], no_cosine, clean.poses[order]
+        )
+        result._frames, result._next = np.arange(len(order)), 0
+        return result
 
     def visible(self, points: torch.Tensor) -> torch.Tensor:
         """(N, 3) world points to (N,) bool: some frame taken so far looked at or through the point."""
@@ -108,31 +132,3 @@ class NoisyStream:
         depth = self.sensor.apply(clean.depth_m[number], clean.camera, self._rng, clean.cosine[number])
         pose = jitter_pose(clean.poses[number], self._rng, self._pose_error_m, self._pose_error_rad)
         return NoisyFrame(depth, pose)
-
-
-class StreamSource:
-    """Hands out streams from a pool of rendered sequences, and keeps the pool fresh.
-
-    pool: sequences held at once. A new one is rendered every `refresh` streams. The same seed gives the same streams.
-    """
-
-    def __init__(self, seed: int, pool: int = 16, refresh: int = 4) -> None:
-        self._rng = np.random.default_rng([seed, 2])
-        self._seed, self._pool_size, self._refresh = seed, pool, refresh
-        self._pool: list[CleanSequence] = []
-        self._rendered = 0
-        self._handed_out = 0
-
-    def stream(self) -> NoisyStream:
-        """A stream nobody has seen before."""
-        if len(self._pool) < self._pool_size and self._rendered <= self._handed_out:
-            self._pool.append(self._render())
-        elif self._handed_out % self._refresh == 0:
-            self._pool[int(self._rng.integers(len(self._pool)))] = self._render()
-        self._handed_out += 1
-        sequence = self._pool[int(self._rng.integers(len(self._pool)))]
-        return NoisyStream(sequence, np.random.default_rng(self._rng.integers(1 << 63)))
-
-    def _render(self) -> CleanSequence:
-        self._rendered += 1
-        return render_sequence(self._seed * 1_000_003 + self._rendered)

@@ -95,6 +95,8 @@ def test_projective_variants_differ_as_named(studio):
         assert fused.name == variant.name
         tsdf_m, known = fused.query(behind_outlier)
         assert known[0] == (variant.carve or variant.min_sightings == 1)
+        if variant.filtered:
+            continue
         if variant.carve:  # one sighting just behind a surface, three as free space
             share = 0.75 - 0.25 * 0.01 / (variant.truncation_voxels * VOXEL_M)
             assert tsdf_m[0] == pytest.approx(share * variant.truncation_voxels * VOXEL_M, rel=1e-4)

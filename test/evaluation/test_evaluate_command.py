@@ -46,13 +46,14 @@ def evaluate(*words: object) -> int:
 
 
 def test_rooms_compares_all_methods(sphere_folder, model_file, tmp_path, capsys):
-    words = ("--levels", "clean", "--voxel-size", 0.04, "--model", model_file, "--device", "cpu")
+    options = ("--voxel-size", 0.04, "--model", model_file, "--device", "cpu", "--samples", 5000)
+    words = ("--levels", "clean", *options)
     assert evaluate("rooms", sphere_folder, *words, "--output", tmp_path / "out") == 0
     page = (tmp_path / "out" / "rooms.md").read_text()
     assert page.strip() == capsys.readouterr().out.strip()
-    assert "- command: `neuralfusion evaluate rooms ball --levels clean --seed 0 --voxel-size 0.04" in page
+    assert "- command: `neuralfusion evaluate rooms ball --levels clean --voxel-size 0.04" in page
     scores = {s["name"]: s for s in json.loads((tmp_path / "out" / "rooms.json").read_text())["ball, clean"]}
-    assert len(scores) == 1 + 9 + 12
+    assert len(scores) == 1 + 9 + 12 + 16
     for name in ("learned", "open3d trunc=4 weight>1", "tsdf carve trunc=2 n>=1"):
         assert scores[name]["voxels"]["iou"] > 0.8, name
         assert scores[name]["voxels"]["mad_mm"] < 15, name
@@ -73,8 +74,8 @@ def test_holdout_predicts_the_other_frames(sphere_folder, model_file, tmp_path):
     ("words", "message"),
     [
         (("rooms", "FOLDER", "--levels", "hard,strange"), "no level strange"),
-        (("rooms", "FOLDER", "--seed", "-1"), "--seed"),
-        (("rooms", "FOLDER", "--frames-step", "0"), "--frames-step"),
+        (("rooms", "FOLDER", "--seeds", "-1"), "--seeds"),
+        (("rooms", "FOLDER", "--frames", "0"), "--frames"),
         (("rooms", "FOLDER", "--voxel-size", "0"), "voxel size"),
         (("rooms", "FOLDER", "--model", "nosuchmodel", "--methods", "all"), "no model named"),
         (("rooms", "FOLDER/depth"), "is not a recording"),

@@ -8,7 +8,14 @@ import open3d as o3d
 import pytest
 
 from neuralfusion_ros.datasets.recording import RecordingError
-from neuralfusion_ros.evaluation.ground_truth import BAND_VOXELS, TRUNCATION_VOXELS, build_ground_truth
+from neuralfusion_ros.evaluation.ground_truth import (
+    BAND_VOXELS,
+    TRUNCATION_VOXELS,
+    build_ground_truth,
+    read_mesh,
+    seen_part,
+)
+from neuralfusion_ros.evaluation.method import Triangles
 from neuralfusion_ros.evaluation.view import View
 
 VOXEL_M = 0.04
@@ -21,7 +28,7 @@ def sphere_truth(studio, tmp_path):
     mesh = o3d.geometry.TriangleMesh.create_sphere(0.3, resolution=80).translate((0.05, 0.02, 1.0))
     o3d.io.write_triangle_mesh(str(tmp_path / "gt.ply"), mesh)
     views = [View(studio.frame(sphere, studio.pose((x, 0, 0), (0, 0, 9))), studio.camera, 5.0) for x in (-0.1, 0.1)]
-    return sphere, build_ground_truth(tmp_path / "gt.ply", views, VOXEL_M)
+    return sphere, build_ground_truth(read_mesh(tmp_path / "gt.ply"), views, VOXEL_M)
 
 
 def test_distances_and_signs_are_those_of_the_sphere(sphere_truth):
@@ -57,7 +64,7 @@ def test_front_of_a_thin_plate_is_free_and_behind_it_is_left_out(studio, tmp_pat
     plate = o3d.geometry.TriangleMesh.create_box(1.6, 1.2, 0.01).translate((-0.8, -0.6, 1.0))
     o3d.io.write_triangle_mesh(str(tmp_path / "gt.ply"), plate)
     view = View(studio.frame(studio.plane((0, 0, 1), 1.0), studio.pose((0, 0, 0))), studio.camera, 5.0)
-    truth = build_ground_truth(tmp_path / "gt.ply", [view], VOXEL_M)
+    truth = build_ground_truth(read_mesh(tmp_path / "gt.ply"), [view], VOXEL_M)
     z = truth.centres[:, 2]
     assert (truth.tsdf_m[z < 1.0] > 0).all()
     assert z.max() < 1.0  # behind, the plate's unseen back is nearer than its front
@@ -68,4 +75,25 @@ def test_a_mesh_without_triangles_is_refused(tmp_path):
     path = Path(tmp_path / "gt.ply")
     o3d.io.write_point_cloud(str(path), o3d.geometry.PointCloud(o3d.utility.Vector3dVector(np.zeros((1, 3)))))
     with pytest.raises(RecordingError, match="no triangles"):
-        build_ground_truth(path, [], VOXEL_M)
+        read_mesh(path)
+
+
+def test_the_part_that_some_views_see_keeps_its_distances(studio):
+    """A wall of which the second view sees only the right half."""
+    # A speck in a corner of the room gives the mesh a depth to look for free space in.
+    speck = [[-1, -1, 0.3], [-0.99, -1, 0.3], [-1, -0.99, 0.3]]
+    wall = np.array([[-1, -1, 1], [1, -1, 1], [1, 1, 1], [-1, 1, 1], *speck], dtype=float)
+    mesh = Triangles(wall, np.array([[0, 1, 2], [0, 2, 3], [4, 5, 6]]))
+    plane = studio.plane((0, 0, 1), 1.0)
+    views = [View(studio.frame(plane, studio.pose((x, 0, 0))), studio.camera, 5.0) for x in (-0.4, 0.4)]
+    both = build_ground_truth(mesh, views, VOXEL_M, samples=5000)
+    right = seen_part(both, views[1:])
+    edge_m = 0.4 - studio.camera.cx / studio.camera.fx
+    assert both.surface[:, 0].min() < edge_m - 0.5
+    for points in (right.centres[:, 0], right.surface[:, 0], right.free_centres[:, 0]):
+        assert points.min() > edge_m - 0.1
+    row = {tuple(c): d for c, d in zip(both.centres.tolist(), both.tsdf_m.tolist(), strict=True)}
+    assert [row[tuple(c)] for c in right.centres.tolist()] == right.tsdf_m.tolist()
+    everything = seen_part(both, views)
+    assert len(everything.centres) == len(both.centres)
+    assert len(everything.free_centres) == len(both.free_centres)

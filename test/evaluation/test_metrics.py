@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from neuralfusion_ros.evaluation.method import Triangles, empty_mesh
-from neuralfusion_ros.evaluation.metrics import free_space_error, mesh_scores, sample_surface, voxel_scores
+from neuralfusion_ros.evaluation.metrics import free_space_error, mesh_scores, voxel_scores
+from neuralfusion_ros.evaluation.surfaces import sample_surface
 
 TRUTH = np.array([0.03, 0.01, -0.01, -0.03])
 KNOWN = np.ones(4, dtype=bool)

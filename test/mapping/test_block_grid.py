@@ -86,7 +86,7 @@ def test_memory_never_passes_the_cap_by_more_than_the_index(max_blocks):
     grid = BlockGrid(12, 0.05, max_bytes=max_blocks * BLOCK_VOXELS * 24)
     for first in range(0, 700, 70):
         grid.allocate(line(first, 70))
-        assert grid.nbytes <= max_blocks * (BLOCK_VOXELS * 24 + 12) + 16 * 4096
+        assert grid.nbytes <= max_blocks * (BLOCK_VOXELS * 24 + 12 + 4) + 16 * 4096
     assert grid.n_blocks == max_blocks
 
 
@@ -162,3 +162,32 @@ def test_geometry_of_blocks_and_voxels():
 def test_voxel_size_must_be_positive(size):
     with pytest.raises(ValueError, match="voxel size"):
         BlockGrid(1, size)
+
+
+@pytest.mark.parametrize("gone", [[], [0], [29], [0, 1, 2], [5, 29, 17, 28], list(range(30))])
+def test_removed_blocks_are_gone_and_the_others_stay(gone):
+    grid = BlockGrid(2, 0.05)
+    keys = line(0, 30)
+    grid.set_blocks(keys, torch.arange(30.0)[:, None, None].expand(30, BLOCK_VOXELS, 2))
+    grid.stamps[:] = torch.arange(30, dtype=torch.int32)
+    grid.remove(grid.find(keys[gone]))
+    left = [number for number in range(30) if number not in gone]
+    rows = grid.find(keys)
+    assert (rows[gone] < 0).all()
+    assert sorted(rows[left].tolist()) == list(range(len(left))) == list(range(grid.n_blocks))
+    assert torch.equal(grid.keys[rows[left]].long(), keys[left].long())
+    assert grid.values[rows[left], 7, 1].tolist() == left
+    assert grid.stamps[rows[left]].tolist() == left
+
+
+def test_blocks_that_come_back_are_empty_and_found_in_their_region():
+    grid = BlockGrid(2, 0.05)
+    grid.set_blocks(line(0, 40), torch.ones(40, BLOCK_VOXELS, 2))
+    grid.stamps[:] = 5
+    grid.remove(grid.find(line(10, 10)))
+    grid.allocate(line(0, 40))
+    back = grid.find(line(10, 10))
+    assert not grid.values[back].any()
+    assert not grid.stamps[back].any()
+    everywhere = grid.regions.rows(torch.arange(len(grid.regions.keys)))
+    assert sorted(everywhere.tolist()) == list(range(40))

@@ -16,9 +16,9 @@ from neuralfusion_ros.mapping.integrate import visible_blocks
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.mapping.model import Architecture, LatentModel
 from neuralfusion_ros.mapping.poses import pose_matrix
+from neuralfusion_ros.mapping.query import FREE_SPACE, OCCUPIED, UNKNOWN
 from neuralfusion_ros.mapping.ray_image import make_rays
 from neuralfusion_ros.mapping.settings import MapSettings
-from neuralfusion_ros.mapping.surface_map import FREE_SPACE, OCCUPIED, UNKNOWN
 from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, WEIGHT
 
 VOXEL_M = 0.05

@@ -26,6 +26,9 @@ from neuralfusion_ros.mapping.voxel_state import FREE, WEIGHT
         ({"max_weight": 0.5}, "max_weight"),
         ({"max_weight": math.nan}, "max_weight"),
         ({"max_bytes": 1000}, "1 MiB"),
+        ({"radius_m": 4.0}, "radius"),
+        ({"radius_m": -1.0}, "radius"),
+        ({"radius_m": math.nan}, "radius"),
     ],
 )
 def test_impossible_settings_are_refused(wrong, message):
@@ -36,6 +39,7 @@ def test_impossible_settings_are_refused(wrong, message):
 def test_defaults_and_limits_are_accepted():
     MapSettings()
     MapSettings(voxel_size_m=0.001, min_depth_m=0.0, max_depth_m=100.0, max_weight=1.0, max_bytes=1 << 20)
+    MapSettings(radius_m=5.0, evict=True)
 
 
 @pytest.mark.parametrize("max_weight", [64.0, 1000.0, 3000.0])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The translated map: chunks without cracks, only what changed, and questions about points.
+"""The translated map: chunks without cracks, and only what changed.
 
 A stand-in for the translator passes the running mean of a voxel on as its TSDF, so that shapes can be set directly.
 """
@@ -14,9 +14,6 @@ from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS, read_states, vox
 from neuralfusion_ros.mapping.meshing import Mesh, mesh_volume
 from neuralfusion_ros.mapping.surface_map import (
     CHUNK_BLOCKS,
-    FREE_SPACE,
-    OCCUPIED,
-    UNKNOWN,
     SurfaceMap,
 )
 from neuralfusion_ros.mapping.translate import TranslatorNetwork
@@ -29,15 +26,15 @@ CHUNK_VOXELS = CHUNK_BLOCKS * BLOCK_SIZE
 
 
 class PassOn(TranslatorNetwork):
-    """TSDF: the running mean of the voxel. Occupancy: its latent number."""
+    """TSDF: the running mean of the voxel, growing upwards inside it. Occupancy: its latent number."""
 
-    def translate_blocks(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        inner = states[:, 2:-2, 2:-2, 2:-2].reshape(len(states), BLOCK_VOXELS, -1).float()
-        return inner[..., MEAN], inner[..., 4]
+    def translate_blocks(self, states: torch.Tensor, offsets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        inner = states[:, 2:-2, 2:-2, 2:-2].reshape(len(states), BLOCK_VOXELS, -1, 1).float()
+        return inner[:, :, MEAN] + offsets[:, 2] / TRUNCATION_VOXELS, inner[:, :, 4].expand(-1, -1, len(offsets))
 
 
-def surface_map(latent: BlockGrid) -> SurfaceMap:
-    return SurfaceMap(latent, PassOn(LATENT_CHANNELS, width=1))
+def surface_map(latent: BlockGrid, subdivision: int = 1) -> SurfaceMap:
+    return SurfaceMap(latent, PassOn(LATENT_CHANNELS, width=1), subdivision)
 
 
 def centres(latent: BlockGrid) -> torch.Tensor:
@@ -266,61 +263,22 @@ def test_a_surface_at_any_slant_has_no_holes(normal):
     assert 0 < (counts == 1).sum() < rim
 
 
-def test_points_are_free_occupied_or_unknown():
-    latent = sphere()
-    hidden = centres(latent)[..., 0] > 24
-    latent.values[hidden] = 0
-    surface = surface_map(latent)
-    surface.mark_changed(latent.keys)
-    centre = np.array([0.3, -0.2, 0.6]) * VOXEL_M
-    free, inside = centre + [0, 0, 20.4 * VOXEL_M], centre - [0, 17.4 * VOXEL_M, 0]
-    points = np.stack([free, inside, [25.5 * VOXEL_M, 0.0, 0.0], [100.0, 0.0, 0.0], [-1e7, 0.0, 0.0]])
-    answer = surface.query(points)
-    assert answer.state.tolist() == [FREE_SPACE, OCCUPIED, UNKNOWN, UNKNOWN, UNKNOWN]
-    assert answer.tsdf_m[:2] == pytest.approx([2 * VOXEL_M, -1 * VOXEL_M], abs=0.9 * VOXEL_M)
-    assert np.isnan(answer.tsdf_m[2:]).all()
-    assert answer.occupancy[2:].tolist() == [0.5, 0.5, 0.5]
+@pytest.mark.parametrize("subdivision", [1, 2, 3])
+def test_a_finer_surface_lies_in_the_same_place(subdivision):
+    """A plane through eight chunks: every part of a voxel gets its own value, in its own place."""
+    surface = surface_map(plane(2.3), subdivision)
+    surface.mark_changed(surface.latent.keys)
+    mesh = surface.mesh()
+    cells = (64 * subdivision - 1) ** 2
+    assert len(mesh.triangles) == 2 * cells
+    assert len(mesh.vertices) == (64 * subdivision) ** 2
+    np.testing.assert_allclose(mesh.vertices[:, 2], 2.3 * VOXEL_M, atol=2e-3 * VOXEL_M)
+    assert mesh.vertices[:, 0].max() == pytest.approx((32 - 0.5 / subdivision) * VOXEL_M, abs=1e-6)
+    assert surface.grid.n_blocks == surface.latent.n_blocks * subdivision**3
 
 
-def test_question_reads_the_voxel_that_holds_the_point():
-    latent = cube_of_blocks(-1, 1)
-    generator = torch.Generator().manual_seed(0)
-    latent.values[..., WEIGHT] = 1
-    latent.values[..., MEAN] = (torch.rand((8, BLOCK_VOXELS), generator=generator) * 2 - 1).half()
-    surface = translated(latent)
-    voxels = torch.randint(-8, 8, (200, 3), generator=generator)
-    points = (voxels + torch.rand((200, 3), generator=generator) * 0.98 + 0.01).double().numpy() * VOXEL_M
-    expected = read_states(latent, voxel_rows(latent, voxels))[:, MEAN].numpy() * TRUNCATION_M
-    np.testing.assert_allclose(surface.query(points).tsdf_m, expected, atol=1e-6)
-
-
-def test_a_point_that_was_only_looked_through_is_free():
-    latent = cube_of_blocks(0, 1)
-    latent.values[..., FREE] = 1
-    latent.values[..., MEAN] = 1
-    answer = translated(latent).query(np.full((1, 3), 0.1))
-    assert answer.state.tolist() == [FREE_SPACE]
-
-
-@pytest.mark.parametrize("point", [np.nan, np.inf, -np.inf, 1e300])
-def test_impossible_points_are_unknown(point):
-    answer = translated(sphere()).query(np.array([[point, 0.0, 0.0], [0.0, 0.0, point]]))
-    assert answer.state.tolist() == [UNKNOWN, UNKNOWN]
-
-
-def test_points_around_the_world_are_unknown():
-    """Coordinates beyond the range of block keys must not be taken for near ones."""
-    latent = cube_of_blocks(-1, 2)
-    set_distance(latent, torch.ones(latent.n_blocks, BLOCK_VOXELS))
-    turn_m = 2**21 * BLOCK_SIZE * VOXEL_M
-    points = np.array([[0.1, 0.1, 0.1 + turn_m], [0.1, 0.1 - turn_m, 0.1], [0.1 + turn_m, 0.1, 0.1]])
-    assert translated(latent).query(points).state.tolist() == [UNKNOWN] * 3
-
-
-def test_query_of_an_empty_map_and_of_no_points():
+def test_an_empty_map_has_no_surface():
     surface = surface_map(BlockGrid(n_channels(LATENT_CHANNELS), VOXEL_M))
-    assert surface.query(np.zeros((2, 3))).state.tolist() == [UNKNOWN, UNKNOWN]
-    assert surface.query(np.zeros((0, 3))).tsdf_m.shape == (0,)
     assert len(surface.mesh().triangles) == 0
     assert surface.mesh_changed_chunks() == {}
 

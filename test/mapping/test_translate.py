@@ -6,7 +6,7 @@ import torch
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_VOXELS, BlockGrid, voxel_offsets
 from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS, read_states, voxel_rows
-from neuralfusion_ros.mapping.translate import HALO, TranslatorNetwork, states_with_halo, translate
+from neuralfusion_ros.mapping.translate import HALO, TranslatorNetwork, states_with_halo, translate, translate_points
 from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, VARIANCE, WEIGHT, n_channels, state_features
 
 LATENT_CHANNELS = 4
@@ -37,10 +37,10 @@ def perturbed(latent_channels: int = LATENT_CHANNELS) -> TranslatorNetwork:
 
 
 def translated(network: TranslatorNetwork, grid: BlockGrid, keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """TSDF and occupancy, (N, 512) each, in the order of the keys."""
+    """TSDF and occupancy, (N, 512) each, at the centres of the voxels, in the order of the keys."""
     parts = list(translate(network, grid, keys))
     assert torch.equal(torch.cat([part[0] for part in parts]), keys)
-    return torch.cat([part[1] for part in parts]), torch.cat([part[2] for part in parts])
+    return torch.cat([part[1] for part in parts])[..., 0], torch.cat([part[2] for part in parts])[..., 0]
 
 
 def around(grid: BlockGrid, voxels: torch.Tensor, spacing: int) -> torch.Tensor:
@@ -54,12 +54,30 @@ def test_blocks_equal_single_voxels():
     grid, network = random_map(), perturbed()
     tsdf, occupancy = translated(network, grid, KEYS)
     voxels = (KEYS[:, None] * 8 + voxel_offsets()).reshape(-1, 3)
-    single_tsdf, logit = network(around(grid, voxels, 1), around(grid, voxels, 2))
+    single_tsdf, logit = network(around(grid, voxels, 1), around(grid, voxels, 2), torch.zeros(len(voxels), 3))
     torch.testing.assert_close(single_tsdf, tsdf.reshape(-1), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(torch.sigmoid(logit), occupancy.reshape(-1), atol=1e-4, rtol=1e-4)
     assert tsdf.std() > 0.1
     assert occupancy.std() > 0.02
     assert float(tsdf.abs().max()) <= 1
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("subdivision", [2, 3])
+def test_subdivided_blocks_equal_points(subdivision):
+    """The points of a voxel are the centres of its parts, x slowest."""
+    grid, network = random_map(), perturbed()
+    parts = list(translate(network, grid, KEYS, subdivision))
+    tsdf, occupancy = (torch.cat([part[i] for part in parts]) for i in (1, 2))
+    assert tsdf.shape == (len(KEYS), 512, subdivision**3)
+    voxels = (KEYS[:, None] * 8 + voxel_offsets()).reshape(-1, 3)
+    for i, j, k in ((0, 0, 0), (0, 1, 0), (1, 0, 1), (subdivision - 1,) * 3):
+        offset = (torch.tensor([i, j, k]) + 0.5) / subdivision - 0.5
+        at_points = translate_points(network, grid, voxels, offset.expand(len(voxels), 3))
+        number = (i * subdivision + j) * subdivision + k
+        torch.testing.assert_close(at_points[0], tsdf[..., number].reshape(-1), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(at_points[1], occupancy[..., number].reshape(-1), atol=1e-4, rtol=1e-4)
+    assert (tsdf[..., 0] - tsdf[..., -1]).abs().mean() > 0.01
 
 
 def test_states_with_halo_against_plain_loops():

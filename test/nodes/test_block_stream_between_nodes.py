@@ -34,7 +34,12 @@ class Sender:
     def change(self, keys, value):
         keys = torch.tensor(keys, dtype=torch.int32).reshape(-1, 3)
         self.grid.set_blocks(keys, torch.full((len(keys), 512, CHANNELS), float(value)))
-        self.sender.add(self.grid, keys)
+        self.sender.add(keys, keys[:0])
+
+    def remove(self, keys):
+        keys = torch.tensor(keys, dtype=torch.int32).reshape(-1, 3)
+        self.grid.remove(self.grid.find(keys))
+        self.sender.add(keys[:0], keys)
 
     def send(self, stamp_ns=1):
         while self.sender.has_work:
@@ -90,10 +95,34 @@ def test_messages_are_small_and_numbered(sender):
     assert {message.n_blocks_total for message in messages} == {2 * BLOCKS_PER_MESSAGE + 1}
 
 
-def test_a_new_block_without_any_change_is_sent_too(sender, make_copy):
+def test_removed_blocks_leave_the_copy_too(sender, make_copy):
     copy = make_copy()
-    sender.grid.allocate(torch.tensor([[5, 5, 5]]))
-    sender.change([(0, 0, 0)], 1)
+    sender.change(line(100), 1)
+    apply(copy, sender.send())
+    sender.remove(line(30, first=20))
+    apply(copy, sender.send())
+    assert copy.n_blocks == 70
+    assert_same(copy, sender)
+
+
+def test_a_block_that_comes_back_before_it_was_reported_gone_stays(sender, make_copy):
+    copy = make_copy()
+    sender.change(line(3), 1)
+    apply(copy, sender.send())
+    sender.remove(line(2))
+    sender.change(line(1), 2)
+    apply(copy, sender.send())
+    assert copy.n_blocks == 2
+    assert_same(copy, sender)
+
+
+def test_a_block_that_leaves_before_it_was_sent_is_never_sent(sender, make_copy):
+    copy = make_copy()
+    sender.change(line(3), 1)
+    sender.grid.remove(sender.grid.find(torch.tensor(line(1))))  # not reported yet
+    apply(copy, sender.send())
+    assert copy.n_blocks == 2
+    sender.sender.add(torch.zeros((0, 3), dtype=torch.int32), torch.tensor(line(1)))
     apply(copy, sender.send())
     assert_same(copy, sender)
 
@@ -201,12 +230,12 @@ def message_of(**changes):
     return encode_blocks(replace(message, **changes))
 
 
-def test_a_removed_block_becomes_untouched(make_copy):
+def test_a_removed_block_is_gone(make_copy):
     copy = make_copy()
     removed = np.array([[0, 0, 0], [7, 7, 7]], np.int32)
     keys, states = np.zeros((0, 3), np.int32), np.zeros((0, 512, 0), np.float16)
     apply(copy, [message_of(), message_of(sequence=1, removed=removed, keys=keys, states=states)])
-    assert copy.n_blocks == 1 and not copy.surface.latent.values.any()
+    assert copy.n_blocks == 0
     assert copy.take_changed().tolist() == [[0, 0, 0]]
 
 

@@ -48,6 +48,9 @@ class FakeMapper:
     def take_changed(self):
         return self.grid.keys
 
+    def take_removed(self):
+        return self.grid.keys[:0]
+
     def reset(self):
         self.grid.clear()
 

@@ -137,7 +137,13 @@ def graph(tmp_path_factory, untrained, camera, frame_of, ros_env, root):
     graph = Graph(folder, root, ros_env, camera)
     try:
         common = {"model": untrained, "device": "cpu"}
-        fusion = {"voxel_size": 0.05, "max_queue_length": 100, "max_wait_for_pose_s": 3.0, "publish_rate_hz": 10.0}
+        fusion = {
+            "map_directory": folder / "maps",
+            "voxel_size": 0.05,
+            "max_queue_length": 100,
+            "max_wait_for_pose_s": 3.0,
+            "publish_rate_hz": 10.0,
+        }
         graph.start(FUSION, FUSION, **common, **fusion, input_qos="reliable", statistics_period_s=1.0)
         mesh = {"mesh_path": folder / "mesh.ply", "mesh_rate_hz": 5.0, "tsdf_rate_hz": 5.0}
         graph.start(TRANSLATOR, TRANSLATOR, **common, **mesh)
@@ -278,6 +284,27 @@ def test_a_paused_node_ignores_images(graph, frame_of):
     graph.send(frame_of(number + 10))
     graph.wait(lambda: graph.number(FUSION, "integrated") > before["integrated"])
     assert graph.number(FUSION, "integrated") <= before["integrated"] + 4
+
+
+def test_a_saved_map_comes_back_and_grows_on(graph, frame_of):
+    answer = graph.call(f"/{FUSION}/load_map")
+    assert not answer.success and answer.message.startswith("cannot read map")
+    before = graph.values[FUSION]
+    answer = graph.call(f"/{FUSION}/save_map")
+    file = graph.folder / "maps" / "map.nfmap"
+    assert answer.success and answer.message == f"{before['blocks']} blocks written to {file}."
+    assert graph.call(f"/{FUSION}/reset").success
+    graph.wait(lambda: graph.number(FUSION, "blocks") == 0)
+    content = file.read_bytes()
+    file.write_bytes(content[:-1])
+    answer = graph.call(f"/{FUSION}/load_map")
+    assert not answer.success and "nfmap" in answer.message
+    file.write_bytes(content)
+    answer = graph.call(f"/{FUSION}/load_map")
+    assert answer.success and answer.message == f"{before['blocks']} blocks read from {file}."
+    graph.wait(lambda: graph.in_step(TRANSLATOR) and graph.values[TRANSLATOR]["blocks"] == before["blocks"])
+    assert graph.values[FUSION]["map_id"] != before["map_id"]
+    integrate_one_more(graph, frame_of, 390)
 
 
 def test_a_reset_empties_every_map(graph, frame_of):

@@ -29,6 +29,7 @@ def lines(capfd):
         (fusion_node, ["camera_mounting:=0 0 0 0 0 0 2"], "quaternion has length 2, not 1"),
         (fusion_node, ["camera_mounting:=tf"], "camera_mounting 'tf' does not go with pose_source 'pose'"),
         (fusion_node, ["pose_source:=tf", "camera_mounting:=tf"], "camera_mounting does not go with pose_source 'tf'"),
+        (translator_node, ["grid_min_height_m:=2.0"], "need grid_min_height_m < grid_max_height_m, got 2.0 and 1.0"),
         (replay_node, [], "parameter input is not set"),
         (replay_node, ["input:=/no/such"], "/no/such is missing"),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from neuralfusion_ros.mapping.meshing import EMPTY_MESH, Mesh
 from neuralfusion_ros.messages.markers import ADD, DELETE, DELETE_ALL, read_marker_array
-from neuralfusion_ros.nodes.mesh_colours import PERIOD_M, mesh_colours, vertex_normals
+from neuralfusion_ros.nodes.mesh_colours import PERIOD_M, mesh_colours
 from neuralfusion_ros.nodes.mesh_stream import MAX_MESSAGE_BYTES, MeshStream
 
 
@@ -60,12 +60,6 @@ def test_large_meshes_are_split():
     assert all(len(message) <= MAX_MESSAGE_BYTES for message in messages)
     actions = [[marker.action for marker in read_marker_array(message)] for message in messages]
     assert actions == [[DELETE_ALL, ADD, ADD], [ADD, ADD], [ADD]]
-
-
-def test_normals_point_to_the_side_from_which_the_corners_turn_left():
-    normals = vertex_normals(Mesh(np.vstack((triangle().vertices, [[9, 9, 9]])), triangle().triangles))
-    assert normals[:3] == pytest.approx(np.tile([0, 0, 1], (3, 1)))
-    assert (normals[3] == 0).all()
 
 
 def test_colours_show_height_and_slope_and_stay_in_range():

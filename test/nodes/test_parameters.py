@@ -157,8 +157,9 @@ def test_ros_tools_are_told_description_and_limits(make_node):
     assert queue.integer_range[0].from_value == 1
 
 
-def test_the_defaults_make_the_default_map():
-    assert FusionParameters().map_settings() == MapSettings()
+def test_the_defaults_make_the_default_map_except_that_a_robot_maps_on_when_memory_is_full():
+    assert FusionParameters().map_settings() == MapSettings(evict=True)
+    assert FusionParameters(when_full="refuse", map_radius_m=7.0).map_settings() == MapSettings(radius_m=7.0)
 
 
 def test_depth_limits_in_the_wrong_order_are_a_parameter_error():

@@ -9,11 +9,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from nav_msgs.msg import OccupancyGrid
+from rclpy.serialization import deserialize_message
 
+from neuralfusion_ros.mapping import planning_grids
 from neuralfusion_ros.mapping.block_index import pack_keys
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.mapping.mesh_file import read_mesh
 from neuralfusion_ros.mapping.model import load_model
+from neuralfusion_ros.mapping.planning_grids import esdf_slice, occupancy_grid
+from neuralfusion_ros.mapping.query import FREE_SPACE, OCCUPIED, UNKNOWN
 from neuralfusion_ros.mapping.settings import MapSettings
 from neuralfusion_ros.mapping.surface_map import SurfaceMap
 from neuralfusion_ros.messages.markers import ADD, DELETE_ALL, read_marker_array
@@ -40,7 +45,7 @@ class Room:
         for number in numbers:
             frame = self.frame_of(number)
             self.mapper.integrate(frame.depth_m, frame.T_world_camera, self.camera)
-            self.sender.add(self.mapper.grid, self.mapper.take_changed())
+            self.sender.add(self.mapper.take_changed(), self.mapper.take_removed())
         return self.sent()
 
     def reset(self):
@@ -78,17 +83,20 @@ def room(model, publisher, frame_of, camera):
 def make(model, publisher, log):
     works = []
 
-    def make(viewers=1, started=True, **parameters):
+    def make(viewers=1, planners=0, started=True, **parameters):
         options = replace(TranslatorParameters(), mesh_rate_hz=1000.0, tsdf_rate_hz=1000.0, resend_timeout_s=0.01)
+        options = replace(options, grid_rate_hz=1000.0, esdf_rate_hz=1000.0, surface_rate_hz=1000.0)
         options = replace(options, max_blocks_per_slice=40, **parameters)
-        mesh, tsdf, resend = (type(publisher)() for _ in range(3))
+        mesh, tsdf, grid, esdf, surface, resend = (type(publisher)() for _ in range(6))
         mesh.receivers = tsdf.receivers = viewers
+        grid.receivers = esdf.receivers = surface.receivers = planners
         copy, rejections = LatentCopy(model, torch.device("cpu"), 1 << 28), Rejections(log)
-        work = TranslationWork(copy, Outputs(mesh, tsdf, resend, lambda: True), options, rejections)
+        outputs = Outputs(mesh, tsdf, grid, esdf, surface, resend, lambda: True)
+        work = TranslationWork(copy, outputs, options, rejections)
         works.append(work)
         if started:
             work.start()
-        return SimpleNamespace(work=work, copy=copy, mesh=mesh, tsdf=tsdf, resend=resend, rejections=rejections)
+        return SimpleNamespace(work=work, copy=copy, rejections=rejections, **vars(outputs))
 
     yield make
     for work in works:
@@ -145,7 +153,7 @@ def test_a_small_change_sends_few_chunks(make, room, wait_until):
     wait_until(lambda: settled(the, room.sender.sequence - 1))
     chunks = {marker.id for message in the.mesh.messages for marker in read_marker_array(message)}
     del the.mesh.messages[:]
-    room.sender.add(room.mapper.grid, room.mapper.grid.keys[:1])
+    room.sender.add(room.mapper.grid.keys[:1], room.mapper.grid.keys[:0])
     hand_in(the, room.sent())
     wait_until(lambda: settled(the, room.sender.sequence - 1) and the.mesh.messages)
     changed = {marker.id for message in the.mesh.messages for marker in read_marker_array(message)}
@@ -184,6 +192,130 @@ def test_nothing_is_translated_when_nobody_looks(make, room, wait_until):
     assert the.work.rounds.waiting == room.mapper.grid.n_blocks
     assert the.copy.surface.grid.n_blocks == 0
     assert not the.mesh.messages and not the.tsdf.messages
+
+
+def latest(the):
+    """What the last messages for robots say: the grid, and the points of both clouds."""
+    grid = deserialize_message(the.occupancy_grid.messages[-1], OccupancyGrid)
+    return grid, *(read_point_cloud(output.messages[-1])[2] for output in (the.esdf_slice, the.surface))
+
+
+def planned(the, newest_sequence):
+    """As settled, for the outputs that robots plan with."""
+    work = the.work
+
+    def between_two_steps():
+        if the.copy.sequence != newest_sequence or work.rounds.waiting or work.rounds.in_round:
+            return False
+        return not any(output.is_old for output in work.whole_map.values())
+
+    return work.worker.submit(between_two_steps).result(timeout=60)
+
+
+def test_robots_get_grid_distances_and_surface_of_the_map(make, room, wait_until):
+    the = make(viewers=0, planners=1)
+    for numbers in ((0, 1), (7,)):
+        hand_in(the, room.messages(*numbers))
+        wait_until(lambda: planned(the, room.sender.sequence - 1))
+    grid, esdf, surface = latest(the)
+    assert (grid.header.frame_id, grid.header.stamp.nanosec) == ("odom", 5)
+    expected = occupancy_grid(the.copy.surface, 0.1, 1.0)
+    assert (grid.info.height, grid.info.width) == expected.states.shape
+    cells = np.array(grid.data, np.int8).reshape(expected.states.shape)
+    for state, value in ((UNKNOWN, -1), (FREE_SPACE, 0), (OCCUPIED, 100)):
+        assert ((cells == value) == (expected.states == state)).all() and (cells == value).any()
+    np.testing.assert_array_equal(esdf["distance"], esdf_slice(the.copy.surface, 0.5, 2.0).distance_m)
+    assert len(surface) == sum(len(mesh.vertices) for mesh in the.copy.surface.chunk_meshes().values()) > 500
+    assert not the.mesh.messages and not the.tsdf.messages
+
+
+def test_the_planes_show_the_walls_of_the_room_at_their_place(make, room, wait_until):
+    """The room reaches to x = 2.0 m; the camera looks along x from -0.5 m."""
+    the = make(viewers=0, planners=1)
+    hand_in(the, room.messages(0, 1))
+    wait_until(lambda: planned(the, room.sender.sequence - 1))
+    grid, esdf, _ = latest(the)
+    cells = np.array(grid.data, np.int8).reshape(grid.info.height, grid.info.width)
+    row = round(-grid.info.origin.position.y / VOXEL_M)
+    wall_m = grid.info.origin.position.x + np.flatnonzero(cells[row] == 100).min() * VOXEL_M
+    assert wall_m == pytest.approx(2.0, abs=1.5 * VOXEL_M)
+    on_axis = np.abs(esdf["y"]) < VOXEL_M
+    expected_m = wall_m - esdf["x"][on_axis]
+    np.testing.assert_allclose(esdf["distance"][on_axis], np.clip(expected_m, -2, 2), atol=2.5 * VOXEL_M)
+
+
+def test_nothing_is_computed_for_robots_that_do_not_listen(make, room, wait_until):
+    the = make(viewers=1, planners=0)
+    hand_in(the, room.messages(0))
+    wait_until(lambda: settled(the, room.sender.sequence - 1))
+    assert [output.published for output in the.work.whole_map.values()] == [0, 0, 0]
+    before = len(the.mesh.messages)
+    the.occupancy_grid.receivers = 1
+    the.work.whole_map_viewer_came("occupancy_grid")
+    wait_until(lambda: the.occupancy_grid.messages)
+    assert len(the.mesh.messages) == before and not the.esdf_slice.messages and not the.surface.messages
+
+
+def test_an_unchanged_map_is_sent_again_only_to_who_is_new(make, room, wait_until):
+    the = make(viewers=0, planners=1)
+    hand_in(the, room.messages(0))
+    wait_until(lambda: planned(the, room.sender.sequence - 1))
+    before = latest(the)
+    counts = [len(output.messages) for output in (the.occupancy_grid, the.esdf_slice, the.surface)]
+    the.work.whole_map_viewer_came("surface")
+    wait_until(lambda: len(the.surface.messages) == counts[2] + 1)
+    assert [len(the.occupancy_grid.messages), len(the.esdf_slice.messages)] == counts[:2]
+    np.testing.assert_array_equal(latest(the)[2], before[2])
+
+
+def test_viewers_of_the_mesh_miss_nothing_while_robots_listen(make, room, wait_until):
+    the = make(viewers=1, planners=1)
+    for numbers in ((0,), (1,), (2, 3)):
+        hand_in(the, room.messages(*numbers))
+        wait_until(lambda: settled(the, room.sender.sequence - 1))
+    assert shown_triangles(the.mesh) == pytest.approx(len(room.mesh().triangles), rel=0.01)
+
+
+def test_robots_are_told_that_the_map_is_empty(make, room, wait_until):
+    the = make(viewers=0, planners=1)
+    hand_in(the, room.messages(0))
+    wait_until(lambda: planned(the, room.sender.sequence - 1))
+    hand_in(the, room.reset())
+    wait_until(lambda: the.copy.starts == 2 and planned(the, room.sender.sequence - 1))
+    grid, esdf, surface = latest(the)
+    assert (grid.info.width, len(grid.data), len(esdf), len(surface)) == (0, 0, 0, 0)
+
+
+def test_a_resend_takes_nothing_away_from_robots(make, room, wait_until):
+    the = make(viewers=0, planners=1)
+    hand_in(the, room.messages(0, 1))
+    wait_until(lambda: planned(the, room.sender.sequence - 1))
+    expected = latest(the)[0].data
+    del the.occupancy_grid.messages[:-1]
+    hand_in(the, room.resend())
+    wait_until(lambda: planned(the, room.sender.sequence - 1))
+    sent = [deserialize_message(message, OccupancyGrid).data for message in the.occupancy_grid.messages]
+    assert all(data == expected for data in sent)
+
+
+def test_a_map_that_reaches_too_far_is_counted(make, room, wait_until, monkeypatch):
+    monkeypatch.setattr(planning_grids, "MAX_CELLS", 10)
+    the = make(viewers=0, planners=1)
+    hand_in(the, room.messages(0))
+    wait_until(lambda: the.rejections.counts["grid_too_large"] >= 2 and the.surface.messages)
+    assert not the.occupancy_grid.messages and not the.rejections.counts["internal"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "topic"),
+    [("grid_rate_hz", "occupancy_grid"), ("esdf_rate_hz", "esdf_slice"), ("surface_rate_hz", "surface")],
+)
+def test_outputs_for_robots_can_be_switched_off(make, room, wait_until, rate, topic):
+    the = make(viewers=0, planners=1, **{rate: -1.0})
+    hand_in(the, room.messages(0))
+    others = {"occupancy_grid", "esdf_slice", "surface"} - {topic}
+    wait_until(lambda: not the.work.rounds.waiting and all(getattr(the, other).messages for other in others))
+    assert not getattr(the, topic).messages
 
 
 @pytest.mark.parametrize("topic", ["mesh", "tsdf"])

@@ -52,10 +52,19 @@ def test_queries_are_touched_voxels_with_the_true_distance(grid, stream):
     state = grid.values.reshape(-1, grid.channels)[rows]
     assert ((state[:, WEIGHT] > 0) | (state[:, FREE] > 0)).all()
     truncation_m = TRUNCATION_VOXELS * grid.voxel_size_m
-    truth = stream.sequence.scene.signed_distance(centres_m(grid)[rows]) / truncation_m
+    points_m = centres_m(grid)[rows] + queries.offset * grid.voxel_size_m
+    truth = stream.sequence.scene.signed_distance(points_m) / truncation_m
     torch.testing.assert_close(queries.target, truth.clamp(-1, 1), atol=1e-5, rtol=0)
     assert (queries.target < 0).any()
     assert (queries.target == 1).any()
+
+
+def test_half_of_the_queries_are_centres_and_the_others_lie_anywhere_in_their_voxel(grid, stream):
+    offset = drawn(grid, stream).offset
+    centred = (offset == 0).all(dim=-1)
+    assert 0.4 < centred.float().mean() < 0.6
+    assert offset[~centred].amin(0).tolist() == pytest.approx([-0.5] * 3, abs=0.02)
+    assert offset[~centred].amax(0).tolist() == pytest.approx([0.5] * 3, abs=0.02)
 
 
 def test_most_queries_lie_in_the_band(grid, stream):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training streams: everything follows from the seed, and what a stream has seen is known exactly."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -9,14 +10,9 @@ import torch
 
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.poses import pose_matrix
-from neuralfusion_ros.training import sequences
 from neuralfusion_ros.training.scenes import Scene
-from neuralfusion_ros.training.sequences import (
-    CleanSequence,
-    NoisyStream,
-    StreamSource,
-    render_sequence,
-)
+from neuralfusion_ros.training.sequences import CleanSequence, NoisyStream, render_sequence
+from neuralfusion_ros.training.settings import DataSettings
 from neuralfusion_ros.training.solids import box
 
 
@@ -39,16 +35,18 @@ def flat_sequence(pose: np.ndarray, depth_m: float = 2.0) -> CleanSequence:
 
 
 def test_rendered_sequence_is_exact_and_follows_from_its_seed():
-    sequence = render_sequence(5, frames=2)
-    shape = (2, sequence.camera.height, sequence.camera.width)
+    data = DataSettings(frames=18, image_widths=(160,))
+    sequence = render_sequence(5, data)
+    assert (sequence.camera.width, sequence.camera.height) == (160, 120)
+    shape = (18, sequence.camera.height, sequence.camera.width)
     assert sequence.depth_m.shape == sequence.cosine.shape == shape
     assert sequence.depth_m.dtype == np.float32
-    again = render_sequence(5, frames=2)
+    again = render_sequence(5, data)
     assert again.camera == sequence.camera
     assert np.array_equal(again.depth_m, sequence.depth_m)
     assert np.array_equal(again.poses, sequence.poses)
-    rays = sequence.camera.rays()[::16, ::16]
-    depth = torch.from_numpy(sequence.depth_m[1])[::16, ::16]
+    rays = sequence.camera.rays()[::4, ::4]
+    depth = torch.from_numpy(sequence.depth_m[1])[::4, ::4]
     pose = torch.from_numpy(sequence.poses[1]).float()
     world = (rays * depth[..., None])[depth > 0] @ pose[:3, :3].T + pose[:3, 3]
     assert (depth > 0).float().mean() > 0.9
@@ -96,6 +94,24 @@ def test_frames_are_noisy_versions_of_clean_ones(wall_sequence, seed):
         assert np.median(np.abs(frame.depth_m - clean)[both]) < 0.1
         shift = np.linalg.norm(frame.T_world_camera[:3, 3] - wall_sequence.poses[number][:3, 3])
         assert shift < 0.05
+
+
+def test_a_prepared_stream_is_the_same_stream(wall_sequence):
+    stream, again = (NoisyStream(wall_sequence, np.random.default_rng(8)) for _ in range(2))
+    assert float(wall_sequence.scene.signed_distance(torch.zeros(1, 3))) > 0
+    prepared = pickle.loads(pickle.dumps(again.prepared()))  # noqa: S301, our own bytes
+    points = torch.from_numpy(np.random.default_rng(0).uniform([-1, -1, 0], [1, 1, 2], (400, 3))).float()
+    truth = stream.sequence.scene.signed_distance(points)
+    while not stream.exhausted:
+        for ours, theirs in zip(stream.take(4), prepared.take(4), strict=True):
+            assert np.array_equal(ours.depth_m, theirs.depth_m)
+            assert np.array_equal(ours.T_world_camera, theirs.T_world_camera)
+        assert prepared.exhausted == stream.exhausted
+        assert torch.equal(prepared.visible(points), stream.visible(points))
+    assert torch.equal(prepared.sequence.scene.signed_distance(points), truth)
+    assert (prepared.voxel_size_m, prepared.sequence.camera) == (stream.voxel_size_m, wall_sequence.camera)
+    # The original has been used by nobody: it still gives the same frames.
+    assert_same_stream(again, NoisyStream(wall_sequence, np.random.default_rng(8)))
 
 
 def test_visible_on_a_plain_case():
@@ -156,46 +172,3 @@ def test_pixels_without_a_hit_show_nothing(wall_sequence):
     stream = NoisyStream(empty, np.random.default_rng(0))
     stream.take(3)
     assert not stream.visible(torch.tensor([[0.0, 0.0, 1.0]])).any()
-
-
-@pytest.fixture
-def rendered_seeds(monkeypatch, wall_sequence) -> list[int]:
-    """Sources take a small recording at no cost; the seeds that they asked for."""
-    seeds: list[int] = []
-
-    def fake(seed: int) -> CleanSequence:
-        seeds.append(seed)
-        return replace(wall_sequence)
-
-    monkeypatch.setattr(sequences, "render_sequence", fake)
-    return seeds
-
-
-def test_same_seed_gives_the_same_streams(rendered_seeds):
-    first = StreamSource(7, pool=3, refresh=2)
-    streams = [first.stream() for _ in range(5)]
-    wanted = list(rendered_seeds)
-    second = StreamSource(7, pool=3, refresh=2)
-    for stream in streams:
-        assert_same_stream(stream, second.stream())
-    assert rendered_seeds == wanted * 2
-    third = StreamSource(8, pool=3, refresh=2)
-    assert third.stream().voxel_size_m != streams[0].voxel_size_m
-    assert rendered_seeds[-1] not in wanted
-
-
-def test_pool_grows_then_is_refreshed(rendered_seeds):
-    source = StreamSource(1, pool=4, refresh=3)
-    counts = []
-    for _ in range(16):
-        source.stream()
-        counts.append(len(rendered_seeds))
-    assert counts[:4] == [1, 2, 3, 4]
-    assert counts[-1] == 4 + 4  # one every three streams from then on
-    assert len(set(rendered_seeds)) == len(rendered_seeds)
-
-
-def test_streams_of_one_sequence_differ(rendered_seeds):
-    source = StreamSource(1, pool=1, refresh=1000)
-    sizes = {source.stream().voxel_size_m for _ in range(5)}
-    assert len(sizes) == 5

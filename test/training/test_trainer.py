@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A few steps of training on a small recording: finite, repeatable, saved."""
+"""A few steps of training on a small recording: finite, repeatable, better than none."""
 
-import csv
-import json
 import math
 from dataclasses import replace
 
@@ -10,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from neuralfusion_ros.mapping.model import Architecture, load_model
-from neuralfusion_ros.training import sequences
+from neuralfusion_ros.mapping.model import Architecture
+from neuralfusion_ros.training import stream_source
+from neuralfusion_ros.training.errors import TrainingError
+from neuralfusion_ros.training.process_group import ProcessGroup
 from neuralfusion_ros.training.sequences import CleanSequence
-from neuralfusion_ros.training.trainer import Trainer, TrainingSettings, train
+from neuralfusion_ros.training.settings import TrainingSettings
+from neuralfusion_ros.training.trainer import Trainer
 
 TINY = TrainingSettings(
     steps=3, streams=2, frames_per_step=2, queries=256, warm_up_steps=1, architecture=Architecture(2, 8, 8)
@@ -22,7 +23,7 @@ TINY = TrainingSettings(
 
 @pytest.fixture(autouse=True)
 def small_recordings(monkeypatch, wall_sequence) -> None:
-    monkeypatch.setattr(sequences, "render_sequence", lambda seed: wall_sequence)
+    monkeypatch.setattr(stream_source, "render_sequence", lambda seed, data: wall_sequence)
 
 
 def losses(settings: TrainingSettings, count: int = 3) -> list[float]:
@@ -61,24 +62,39 @@ def test_training_lowers_the_loss():
 def test_frames_without_measurements_do_not_spoil_the_networks(monkeypatch, wall_sequence):
     """A sensor may lose a whole frame, also the first of a stream."""
     blind: CleanSequence = replace(wall_sequence, depth_m=np.zeros_like(wall_sequence.depth_m))
-    monkeypatch.setattr(sequences, "render_sequence", lambda seed: blind)
+    monkeypatch.setattr(stream_source, "render_sequence", lambda seed, data: blind)
     trainer = Trainer(TINY)
-    trainer.train_step()
+    assert trainer.train_step() == 0.0
+    assert trainer.step == 1
     assert all(torch.isfinite(weights).all() for weights in trainer.model.state_dict().values())
 
 
-def test_train_writes_weights_card_and_curve(tmp_path):
-    calls: list[tuple[int, float]] = []
-    output = tmp_path / "new folder" / "tiny"
-    model = train(TINY, output, on_step=lambda step, loss: calls.append((step, loss)))
-    assert calls == list(enumerate(losses(TINY), start=1))
-    loaded = load_model(str(output.with_suffix(".safetensors")))
-    assert loaded.architecture == TINY.architecture
-    for name, weights in model.state_dict().items():
-        assert torch.equal(loaded.state_dict()[name], weights), name
-    card = json.loads(output.with_suffix(".json").read_text())
-    assert (card["steps"], card["seed"], card["licence"]) == (3, 0, "Apache-2.0")
-    assert card["parameters"] == sum(weights.numel() for weights in model.parameters())
-    with output.with_suffix(".csv").open() as log:
-        assert next(csv.reader(log)) == ["step", "minutes", "loss"]
-    assert sorted(file.suffix for file in output.parent.iterdir()) == [".csv", ".json", ".safetensors"]
+def test_a_loss_that_is_no_number_ends_the_run_before_it_reaches_the_weights():
+    trainer = Trainer(TINY)
+    with torch.no_grad():
+        next(trainer.model.translator.parameters()).fill_(math.nan)
+    before = {name: weights.clone() for name, weights in trainer.model.state_dict().items()}
+    with pytest.raises(TrainingError, match="the loss is nan in step 1"):
+        trainer.train_step()
+    for name, weights in trainer.model.state_dict().items():
+        assert torch.equal(weights, before[name]) or torch.isnan(before[name]).any()
+
+
+def test_processes_draw_other_places_to_judge():
+    trainers = [Trainer(TINY, group=group) for group in (ProcessGroup(), ProcessGroup(rank=1))]
+    draws = []
+    for trainer in trainers:
+        trainer._reseed()
+        draws.append(torch.rand(8, generator=trainer._generator))
+        trainer.step += 1
+        trainer._reseed()
+        draws.append(torch.rand(8, generator=trainer._generator))
+    assert len({float(draw[0]) for draw in draws}) == 4
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_gives_the_losses_of_the_cpu():
+    trainer = Trainer(TINY, device="cuda")
+    found = [trainer.train_step() for _ in range(3)]
+    assert found == pytest.approx(losses(TINY), rel=0.05)
+    assert all(tensor.is_cuda for tensor in trainer.model.state_dict().values())

@@ -20,9 +20,9 @@ from neuralfusion_ros.mapping.extract import SAMPLES, TRUNCATION_VOXELS
 from neuralfusion_ros.mapping.ray_image import RAY_FEATURES, RayImage
 from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, FREE, MEAN, N_EVIDENCE, VARIANCE, WEIGHT
 
-# log1p of every half from 0 on, by its bits: weights and votes are stored in half precision.
+# log1p of every half, by its bits: weights and votes are stored in half precision.
 _LOG1P_THIRD: Floats = (
-    torch.from_numpy(np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float32)).log1p_().div_(3).numpy()
+    torch.from_numpy(np.arange(0x10000, dtype=np.uint16).view(np.float16).astype(np.float32)).log1p_().div_(3).numpy()
 )
 
 

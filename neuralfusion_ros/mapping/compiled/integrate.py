@@ -127,7 +127,7 @@ def _merge(
     gain = confidence / weight
     step = measured - mean
     free = to_float(state[FREE])
-    scale = min(max_weight / (weight + free), np.float32(1))
+    scale = _cap_factor(weight, free, max_weight)
     state[WEIGHT] = to_half(weight * scale)
     state[MEAN] = to_half(mean + gain * step)
     state[VARIANCE] = to_half((np.float32(1) - gain) * (to_float(state[VARIANCE]) + gain * step * step))
@@ -141,6 +141,12 @@ def _merge(
 def _vote_free(state: npt.NDArray[np.uint16], max_weight: np.float32) -> None:
     """_vote_free of the reference for one voxel."""
     weight, free = to_float(state[WEIGHT]), to_float(state[FREE]) + np.float32(1)
-    scale = min(max_weight / (weight + free), np.float32(1))
+    scale = _cap_factor(weight, free, max_weight)
     state[FREE] = to_half(free * scale)
     state[WEIGHT] = to_half(weight * scale)
+
+
+@kernel
+def _cap_factor(weight: np.float32, free: np.float32, max_weight: np.float32) -> np.float32:
+    """_cap_factor of the reference for one voxel. torch, too, divides a number by a tensor through the reciprocal."""
+    return min(max_weight * (np.float32(1) / (weight + free)), np.float32(1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -21,24 +22,34 @@ _R = TypeVar("_R")
 
 def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Compiles a function for the CPU on its first call; it then runs without the interpreter's lock."""
+    options = {"nogil": True, "error_model": "numpy"}  # no check for division by zero: it forbids vector code
+    if _CACHE is None:
+        return numba.njit(function, **options)
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(_CACHE)
     try:
-        options = {"nogil": True, "error_model": "numpy"}  # no check for division by zero: it forbids vector code
-        try:
-            return numba.njit(function, cache=True, **options)
-        except RuntimeError:  # no folder to write to: compiled anew in every process
-            return numba.njit(function, **options)
+        return numba.njit(function, cache=True, **options)
     finally:
         numba.config.CACHE_DIR = before
 
 
-def _cache_folder() -> Path:
+def _cache_folder(kernels: Path) -> Path | None:
+    """The folder for what is compiled from the files in `kernels`.
+
+    None where nothing can be written: kernels are then compiled anew in every process. Numba would rather use a
+    folder beside the source, whose name says nothing about the helpers.
+    """
     text = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
+    for file in sorted(kernels.glob("*.py")):
         text.update(file.read_bytes())
-    root = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "neuralfusion_ros" / text.hexdigest()[:16]
+    try:
+        root = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(root) / "neuralfusion_ros" / text.hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, RuntimeError):  # RuntimeError: nobody knows where the home is
+        return None
+    return folder
 
 
-_CACHE = _cache_folder()
+_CACHE = _cache_folder(Path(__file__).parent)

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Watches a running ROS graph for `neuralfusion doctor`. Changes nothing in it."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import Odometry
+from rcl_interfaces.srv import GetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import parameter_value_to_python
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image
+
+from neuralfusion_ros.commands.doctor_snapshot import IMAGE, INFO, ODOMETRY, POSE, Endpoint, Input, Said, Snapshot
+from neuralfusion_ros.commands.errors import CommandError
+from neuralfusion_ros.messages.cdr import CdrReader
+from neuralfusion_ros.messages.errors import BadMessage
+
+_INPUTS = {IMAGE: Image, INFO: CameraInfo, POSE: PoseStamped, ODOMETRY: Odometry}
+_OUTPUTS = {"visualization_msgs/msg/MarkerArray", "sensor_msgs/msg/PointCloud2", "nav_msgs/msg/OccupancyGrid"}
+_PARAMETERS = ["use_sim_time", "pose_source", "global_frame", "device", "max_pose_gap_s"]
+_FOREVER_NS = 2**62
+
+# What every publisher can be heard with.
+_ANY_QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
+_LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class GraphWatcher:
+    """Receives in `receive`; `snapshot` tells what is known by then. The names are without namespace.
+
+    namespace: of both nodes; None takes the only one that there is.
+    """
+
+    def __init__(self, fusion: str, translator: str, namespace: str | None) -> None:
+        self._fusion_name, self._translator_name, self._namespace = fusion, translator, namespace
+        self._said: dict[str, Said] = {}
+        self._stamps: dict[tuple[str, str], deque[int]] = {}
+        self._frames: dict[str, str] = {}
+        self._tf_links: set[tuple[str, str]] | None = None
+        self._clock_ticks = 0
+        self._parameters: Any = None
+
+    def __enter__(self) -> GraphWatcher:
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        options = {"start_parameter_services": False, "enable_rosout": False}
+        self._node = rclpy.create_node(f"neuralfusion_doctor_{os.getpid()}", **options)
+        self._node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, _ANY_QOS)
+        self._node.create_subscription(Clock, "/clock", self._on_clock, _ANY_QOS, raw=True)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+        self._begin_s = time.monotonic()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._executor.shutdown()
+        self._node.destroy_node()
+        rclpy.try_shutdown()
+
+    def receive(self, seconds: float) -> None:
+        """Takes in messages for a while."""
+        end_s = time.monotonic() + seconds
+        while (left_s := end_s - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left_s)
+
+    def snapshot(self) -> Snapshot:
+        """What is known now. From now on also listens to the inputs that it finds. Raises CommandError."""
+        nodes = self._nodes()
+        fusion = self._full_name(self._fusion_name, nodes, self._namespace)
+        translator = self._full_name(self._translator_name, nodes, fusion.rpartition("/")[0])
+        parameters = self._parameters_of(fusion) if fusion in nodes else {}
+        if parameters.get("pose_source") == "tf":
+            self._listen_to_tf()
+        topics = self._node.get_topic_names_and_types()
+        return Snapshot(
+            fusion=fusion,
+            translator=translator,
+            seconds=time.monotonic() - self._begin_s,
+            nodes=tuple(nodes),
+            said={name: self._said[name] for name in (fusion, translator) if name in self._said},
+            parameters=parameters,
+            inputs=self._inputs_of(fusion),
+            image_topics=tuple(t for t, kinds in topics if IMAGE in kinds and self._node.count_publishers(t)),
+            tf_links=None if self._tf_links is None else frozenset(self._tf_links),
+            clock_publishers=self._node.count_publishers("/clock"),
+            clock_ticks=self._clock_ticks,
+            block_receivers=tuple(self._receivers(self._published_by(fusion))),
+            listeners={topic: self._node.count_subscribers(topic) for topic in self._published_by(translator)},
+            has_gpu=_has_gpu(),
+            domain=_domain(),
+        )
+
+    def _nodes(self) -> list[str]:
+        """Full names of all nodes but this one."""
+        found = self._node.get_node_names_and_namespaces()
+        return sorted(_joined(space, name) for name, space in found if name != self._node.get_name())
+
+    def _full_name(self, name: str, nodes: Iterable[str], namespace: str | None) -> str:
+        """In the namespace if there is one or the name is only there; else the only one that there is."""
+        here = _joined(namespace or "/", name)
+        found = sorted({node for node in nodes if node.rpartition("/")[2] == name})
+        if here in found and (namespace is not None or len(found) == 1):
+            return here
+        if self._namespace is not None or not found:
+            return here
+        if len(found) > 1:
+            raise CommandError(f"there are several nodes, {', '.join(found)}: choose one with --namespace")
+        return found[0]
+
+    def _parameters_of(self, fusion: str) -> dict[str, bool | float | str]:
+        """Those that the node has told; it is asked once."""
+        if self._parameters is None:
+            client = self._node.create_client(GetParameters, f"{fusion}/get_parameters")
+            if client.service_is_ready():
+                self._parameters = client.call_async(GetParameters.Request(names=_PARAMETERS))
+            else:
+                self._node.destroy_client(client)
+        if self._parameters is None or not self._parameters.done():
+            return {}
+        values = map(parameter_value_to_python, self._parameters.result().values)
+        return {name: value for name, value in zip(_PARAMETERS, values, strict=False) if value is not None}
+
+    def _inputs_of(self, fusion: str) -> dict[str, Input]:
+        topics = _by_node(self._node.get_subscriber_names_and_types_by_node, fusion)
+        found: dict[str, Input] = {}
+        for topic, kinds in topics:
+            for kind in set(kinds) & set(_INPUTS):
+                # Of several topics of a type, the one that is named for depth.
+                if kind not in found or "depth" in topic:
+                    found[kind] = self._input(topic, kind, fusion)
+        return found
+
+    def _input(self, topic: str, kind: str, fusion: str) -> Input:
+        if (topic, kind) not in self._stamps:
+            self._stamps[topic, kind] = deque(maxlen=1000)
+            on_message = partial(self._on_input, topic, self._stamps[topic, kind])
+            self._node.create_subscription(_INPUTS[kind], topic, on_message, _ANY_QOS, raw=True)
+        publishers = tuple(map(_endpoint, self._node.get_publishers_info_by_topic(topic)))
+        subscriptions = map(_endpoint, self._node.get_subscriptions_info_by_topic(topic))
+        own = tuple(endpoint for endpoint in subscriptions if endpoint.node == fusion)
+        return Input(topic, kind, publishers, own, tuple(self._stamps[topic, kind]), self._frames.get(topic, ""))
+
+    def _published_by(self, node: str) -> list[str]:
+        """Topics with which a mapping node shows its work."""
+        topics = _by_node(self._node.get_publisher_names_and_types_by_node, node)
+        return [topic for topic, kinds in topics if _OUTPUTS & set(kinds)]
+
+    def _receivers(self, topics: Iterable[str]) -> list[str]:
+        infos = [info for topic in topics for info in self._node.get_subscriptions_info_by_topic(topic)]
+        return sorted({_endpoint(info).node for info in infos})
+
+    def _listen_to_tf(self) -> None:
+        if self._tf_links is not None:
+            return
+        try:
+            from tf2_msgs.msg import TFMessage
+        except ImportError:
+            return
+        self._tf_links = set()
+        self._node.create_subscription(TFMessage, "/tf", self._on_tf, _ANY_QOS)
+        self._node.create_subscription(TFMessage, "/tf_static", self._on_tf, _LATCHED)
+
+    def _on_tf(self, message: Any) -> None:
+        assert self._tf_links is not None
+        self._tf_links |= {(link.header.frame_id, link.child_frame_id) for link in message.transforms}
+
+    def _on_clock(self, _: bytes) -> None:
+        self._clock_ticks += 1
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            values = {value.key: value.value for value in status.values}
+            # Our nodes give their full name as hardware_id.
+            before = self._said.get(status.hardware_id)
+            problem = "" if status.level == DiagnosticStatus.OK else status.message
+            first, messages = (before.first, before.messages) if before else (values, 0)
+            self._said[status.hardware_id] = Said(first, values, messages + 1, problem)
+
+    def _on_input(self, topic: str, stamps: deque[int], data: bytes) -> None:
+        # Only the header: decoding images here would take the time away from the node.
+        try:
+            frame_id, stamp_ns = CdrReader(data).header()
+        except BadMessage:
+            return
+        self._frames[topic] = frame_id
+        stamps.append(stamp_ns)
+
+
+def _joined(namespace: str, name: str) -> str:
+    return f"/{namespace.strip('/')}/{name}".replace("//", "/")
+
+
+def _by_node(ask: Callable[[str, str], list[tuple[str, list[str]]]], full_name: str) -> list[tuple[str, list[str]]]:
+    """What a node publishes or subscribes to; nothing when it is not there."""
+    namespace, _, name = full_name.rpartition("/")
+    try:
+        return ask(name, namespace or "/")
+    except rclpy.node.NodeNameNonExistentError:
+        return []
+
+
+def _endpoint(info: Any) -> Endpoint:
+    qos = info.qos_profile
+    deadline_ns = qos.deadline.nanoseconds
+    return Endpoint(
+        _joined(info.node_namespace, info.node_name),
+        info.topic_type,
+        qos.reliability.name.lower(),
+        qos.durability.name.lower(),
+        deadline_ns / 1e9 if 0 < deadline_ns < _FOREVER_NS else math.inf,
+    )
+
+
+def _has_gpu() -> bool:
+    """Whether the driver of NVIDIA knows a GPU of this machine."""
+    return any(Path("/proc/driver/nvidia/gpus").glob("*"))
+
+
+def _domain() -> str:
+    reach = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE")
+    return os.environ.get("ROS_DOMAIN_ID", "0") + (f", {reach}" if reach else "")

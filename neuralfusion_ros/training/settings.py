@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that decides what a training run learns. Where it runs, and where it writes, is decided elsewhere."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from neuralfusion_ros.mapping.model import Architecture
+
+LEAST_STREAM_FRAMES = 6
+_LARGEST_STRIDE = 3
+_LARGEST_SEED = (1 << 63) - 1
+
+
+class SettingsError(ValueError):
+    """A setting cannot be used. The message is one line that names it."""
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """pool: rendered sequences in use at once. refresh: one of them is replaced every so many streams. frames: of a
+    sequence. image_widths: in pixels, one is drawn for each sequence; images are 3/4 as high.
+    """
+
+    pool: int = 16
+    refresh: int = 4
+    frames: int = 48
+    image_widths: tuple[int, ...] = (320, 480, 640)
+
+    def __post_init__(self) -> None:
+        _at_least(1, pool=self.pool, refresh=self.refresh)
+        _at_least(LEAST_STREAM_FRAMES * _LARGEST_STRIDE, frames=self.frames)
+        if not self.image_widths or not all(64 <= width <= 4096 for width in self.image_widths):
+            raise SettingsError(f"image_widths must be widths in 64..4096 pixels, got {list(self.image_widths)}")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """steps: optimiser steps to take; the learning rate falls along them. minutes: wall time after which the run stops;
+    where steps is None the learning rate falls along the minutes. streams: maps that grow side by side, one of them
+    per step. frames_per_step: frames that the gradient passes through. queries: places judged per step.
+    checkpoint_steps: steps from one checkpoint to the next; all maps begin anew there.
+    """
+
+    steps: int | None = 4000
+    minutes: float | None = None
+    seed: int = 0
+    streams: int = 8
+    frames_per_step: int = 3
+    queries: int = 8192
+    translator_rate: float = 2e-3
+    fusion_rate: float = 3e-3
+    weight_decay: float = 1e-4
+    warm_up_steps: int = 50
+    clip_norm: float = 1.0
+    checkpoint_steps: int = 250
+    architecture: Architecture = field(default_factory=Architecture)
+    data: DataSettings = field(default_factory=DataSettings)
+
+    def __post_init__(self) -> None:
+        if self.steps is None and self.minutes is None:
+            raise SettingsError("steps or minutes must be given, or training would never end")
+        if self.steps is not None:
+            _at_least(1, steps=self.steps)
+        if self.minutes is not None and not 0 < self.minutes < math.inf:
+            raise SettingsError(f"minutes must be more than 0, got {self.minutes}")
+        if not 0 <= self.seed <= _LARGEST_SEED:
+            raise SettingsError(f"seed must be in 0..{_LARGEST_SEED}, got {self.seed}")
+        _at_least(1, streams=self.streams, frames_per_step=self.frames_per_step, queries=self.queries)
+        _at_least(1, warm_up_steps=self.warm_up_steps, checkpoint_steps=self.checkpoint_steps)
+        for name in ("translator_rate", "fusion_rate", "weight_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise SettingsError(f"{name} must be in 0..1, got {getattr(self, name)}")
+        if not 0 < self.clip_norm < math.inf:
+            raise SettingsError(f"clip_norm must be more than 0, got {self.clip_norm}")
+
+
+def _at_least(least: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise SettingsError(f"{name} must be at least {least}, got {value}")
