@@ -62,6 +62,8 @@ class CameraInput:
 
     newest_image_s, newest_s: when the newest one came and when one was last integrated, on the clock that never jumps.
     rectified: its images are, see messages/camera_info. wake: called when there may be something to take.
+    restarts: how often time has begun again. on_restart: told by the first camera that notices; it calls `restart` of
+    all of them.
     """
 
     def __init__(

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import numpy as np
 import pytest
 from nav_msgs.msg import Odometry
@@ -65,10 +67,19 @@ def test_a_camera_that_fails_is_named_and_does_not_stop_the_other(live, frame_of
     robot = live(pose_source="odom", cameras="[front,rear]", max_wait_for_pose_s=30.0, max_queue_length=1)
     cameras, frame = Cameras(robot, camera), frame_of(1)
     cameras.odometry.publish(encode_odometry(frame.T_world_camera, frame.stamp_ns, "odom", "base_link"))
-    cameras.send("rear", frame, frame.stamp_ns + 10**9)  # its pose has not come
+    cameras.send("rear", frame, frame.stamp_ns + 50 * 10**9)  # its pose has not come
     robot.wait(lambda: robot.values()["rear.received"] == 1)
     cameras.send("front", frame, frame.stamp_ns)
     robot.wait(lambda: robot.values()["front.integrated"] == 1)
-    cameras.send("rear", frame, frame.stamp_ns + 2 * 10**9)
-    robot.wait(lambda: robot.values().get("rejected.no_pose"))
-    robot.wait(lambda: "no frame of rear could be used, no_pose: rear: no pose at" in robot.node.report().problem)
+    numbers = count(2)
+
+    def told():
+        """Both go on sending; only the front camera has poses."""
+        stamp_ns = frame.stamp_ns + next(numbers) * 10**8
+        cameras.odometry.publish(encode_odometry(frame.T_world_camera, stamp_ns, "odom", "base_link"))
+        cameras.send("front", frame, stamp_ns)
+        cameras.send("rear", frame, stamp_ns + 60 * 10**9)
+        return "no frame of rear could be used, no_pose: rear: no pose at" in robot.node.report().problem
+
+    robot.wait(told)
+    assert robot.values()["rear.integrated"] == 0 and robot.values()["rejected.no_pose"] > 0

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import numpy as np
 import pytest
 from nav_msgs.msg import Odometry
@@ -101,5 +103,12 @@ def test_without_the_transform_the_frame_is_refused_by_name(live, frame_of, came
     publish_tf_static(robot)
     send_image(robot, frame_of(3), camera)
     assert robot.values()["rejected.no_pose"] == 1
-    robot.wait(lambda: robot.node.report().problem)
-    assert "no transform leads from 'camera' to 'odom'; known frames: " in robot.node.report().problem
+    image, numbers = robot.publisher(Image, "depth/image"), count(4)
+
+    def told():
+        """A camera that goes on sending."""
+        frame = frame_of(next(numbers))
+        image.publish(encode_depth(frame.depth_m, frame.stamp_ns, "camera"))
+        return "no transform leads from 'camera' to 'odom'; known frames: " in robot.node.report().problem
+
+    robot.wait(told)
