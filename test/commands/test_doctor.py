@@ -162,5 +162,5 @@ def test_the_faults_are_found_one_after_the_other(bench):
     node.create_subscription(MarkerArray, "translator_node/mesh", lambda _: None, RELIABLE, raw=True)
     code, line = bench.ask_until("all is well", publish=(pose, info, image))
     assert code == 0 and line.startswith("all is well: /fusion_node used "), line
-    code, line = bench.ask("--namespace", "robot1", "--timeout", "1")
+    code, line = bench.ask_until("3 other nodes", "--namespace", "robot1")
     assert code == 1 and line.startswith("no /robot1/fusion_node, 3 other nodes are there")

@@ -45,7 +45,7 @@ HEALTHY = Snapshot(
 def says(node=FUSION, problem="", **values):
     """The healthy graph with other last values of a node."""
     said = HEALTHY.said[node]
-    return replace(HEALTHY, said={**HEALTHY.said, node: replace(said, last=said.last | values, problem=problem)})
+    return replace(HEALTHY, said={**HEALTHY.said, node: replace(said, last={**said.last, **values}, problem=problem)})
 
 
 def idle(snapshot=HEALTHY, **values):
