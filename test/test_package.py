@@ -31,8 +31,9 @@ MAY_IMPORT = {
     "messages": {"mapping"},
     "training": {"mapping", "datasets"},
     "evaluation": {"mapping", "datasets", "training"},
+    "benchmark": {"mapping", "messages", "datasets", "evaluation"},
     "nodes": {"mapping", "messages", "datasets"},
-    "commands": {"mapping", "messages", "datasets", "nodes", "training", "evaluation"},
+    "commands": {"mapping", "messages", "datasets", "nodes", "training", "evaluation", "benchmark"},
     "cli.py": {"commands"},
     "__init__.py": set(),
 }

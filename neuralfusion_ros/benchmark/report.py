@@ -139,7 +139,9 @@ def _figure(measured: Measured) -> Figure:
         stages = [stage for stage in each.stages.ms if stage != FRAME] or [FRAME]
         for number, stage in enumerate(stages):
             ms = each.stages.percentile(stage, 50)
-            panel.barh(row, ms, left=left, color=f"C{number}" if len(stages) > 1 else "0.5", label=None if row else stage)
+            panel.barh(
+                row, ms, left=left, color=f"C{number}" if len(stages) > 1 else "0.5", label=None if row else stage
+            )
             left += ms
     panel.set_yticks(range(len(measured.contestants)), [each.name for each in measured.contestants])
     panel.invert_yaxis()

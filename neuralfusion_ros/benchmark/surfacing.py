@@ -13,7 +13,7 @@ from neuralfusion_ros.mapping.model import LatentModel
 from neuralfusion_ros.mapping.surface_map import SurfaceMap
 from neuralfusion_ros.messages.latent_blocks import BlockMessage, encode_blocks
 from neuralfusion_ros.messages.markers import ChunkMesh, marker_array_bytes
-from neuralfusion_ros.nodes.mesh_colours import mesh_colours
+from neuralfusion_ros.messages.mesh_colours import mesh_colours
 
 _ROUNDS = 3
 

@@ -68,11 +68,11 @@ def run(args: argparse.Namespace) -> int:
     frames, camera = _frames(args.input, args.frames)
     measured = _measure(args, frames, camera)
     conditions = {
-        "frames": f"{len(frames)} of {args.input or 'the demo’s room'}, {camera.width}x{camera.height}",
+        "frames": f"{len(frames)} of {_name(args.input)}, {camera.width}x{camera.height}",
         "voxel size": f"{args.voxel_size:g} m, depth up to {args.max_depth:g} m",
         "device": str(chosen_device(args)),
         "threads": f"torch {torch.get_num_threads()}, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS')}",
-        "command": f"neuralfusion benchmark{' ' + Path(args.input).name if args.input else ''}",
+        "command": f"neuralfusion benchmark{' ' + _name(args.input) if args.input else ''}",
     }
     result = page(measured, conditions)
     print(text := page_text(result, {}))
@@ -90,6 +90,10 @@ def _check_options(args: argparse.Namespace) -> None:
         check_writable(args.json, ".json")
     if args.output is not None and not args.output.is_dir():
         raise CommandError(f"there is no folder {args.output}")
+
+
+def _name(source: str | None) -> str:
+    return "the room of the demo" if source is None else Path(source).name
 
 
 def _frames(source: str | None, count: int) -> tuple[list[Frame], PinholeCamera]:

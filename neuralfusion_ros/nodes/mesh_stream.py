@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from neuralfusion_ros.mapping.meshing import Mesh
 from neuralfusion_ros.messages.markers import ChunkMesh, marker_array_bytes
-from neuralfusion_ros.nodes.mesh_colours import mesh_colours
+from neuralfusion_ros.messages.mesh_colours import mesh_colours
 
 MAX_MESSAGE_BYTES = 8_000_000
 

@@ -8,7 +8,7 @@ import pytest
 
 from neuralfusion_ros.mapping.meshing import EMPTY_MESH, Mesh
 from neuralfusion_ros.messages.markers import ADD, DELETE, DELETE_ALL, read_marker_array
-from neuralfusion_ros.nodes.mesh_colours import PERIOD_M, mesh_colours
+from neuralfusion_ros.messages.mesh_colours import PERIOD_M, mesh_colours
 from neuralfusion_ros.nodes.mesh_stream import MAX_MESSAGE_BYTES, MeshStream
 
 
