@@ -48,7 +48,7 @@ class DifferentiableMap:
 
     def __init__(self, values: torch.Tensor, updates: list[VoxelUpdates]) -> None:
         rows = torch.cat([update.rows for update in updates])
-        touched = torch.zeros(len(values) + 1, dtype=torch.bool)
+        touched = torch.zeros(len(values) + 1, dtype=torch.bool, device=values.device)
         touched[rows] = True
         self._compact = torch.cumsum(touched, 0) - 1
         self._compact[~touched] = -1

@@ -18,13 +18,14 @@ _UNCAPPED = 1e9
 
 
 class GrowingMap:
-    """A latent map fed by one stream."""
+    """A latent map fed by one stream, on the device of the model."""
 
     def __init__(self, stream: NoisyStream, model: LatentModel) -> None:
         self.stream, self.model = stream, model
         settings = MapSettings(voxel_size_m=stream.voxel_size_m, max_bytes=4 << 30)
         channels = n_channels(model.architecture.latent_channels)
-        self.grid = BlockGrid(channels, stream.voxel_size_m, max_bytes=settings.max_bytes)
+        self._device = next(model.parameters()).device
+        self.grid = BlockGrid(channels, stream.voxel_size_m, self._device, max_bytes=settings.max_bytes)
         self._steps = fusion_steps(can_compile(self.grid.device), self.grid, model.fusion, settings)
 
     def integrate(self, frames: list[NoisyFrame]) -> DifferentiableMap:
@@ -32,8 +33,8 @@ class GrowingMap:
         camera = self.stream.sequence.camera
         all_updates = []
         for frame in frames:
-            pose = torch.from_numpy(frame.T_world_camera).float()
-            rays = self._steps.make_rays(torch.from_numpy(frame.depth_m), camera)
+            pose = torch.from_numpy(frame.T_world_camera).float().to(self._device)
+            rays = self._steps.make_rays(torch.from_numpy(frame.depth_m).to(self._device), camera)
             self._steps.allocate(rays, pose)
             ray_updates = self.model.fusion(self._steps.extract(rays, pose))
             updates = look_up_updates(self.grid, visible_blocks(self.grid, rays, pose), rays, ray_updates, pose)

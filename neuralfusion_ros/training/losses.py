@@ -44,18 +44,18 @@ def sample_queries(grid: BlockGrid, stream: NoisyStream, count: int, generator: 
     in_band = round(count * _BAND_SHARE)
     rows = torch.cat([_draw(pool, n, generator) for pool, n in ((band, in_band), (free, count - in_band))])
     block = torch.div(rows, BLOCK_VOXELS, rounding_mode="floor")
-    voxels = grid.keys[block].long() * 8 + voxel_offsets()[rows % BLOCK_VOXELS]
+    voxels = grid.keys[block].long() * 8 + voxel_offsets(grid.device)[rows % BLOCK_VOXELS]
     offset = torch.rand((len(voxels), 3), generator=generator) - 0.5
     offset[::2] = 0
-    points_m = (voxels + 0.5 + offset) * grid.voxel_size_m
+    points_m = (voxels.cpu() + 0.5 + offset) * grid.voxel_size_m  # the truth is worked out on the CPU
     distance_m = stream.sequence.scene.signed_distance(points_m)
     known = (distance_m < 0) | stream.visible(points_m)
-    voxels = voxels[known]
-    axis = torch.arange(-1, 2)
+    voxels = voxels[known.to(grid.device)]
+    axis = torch.arange(-1, 2, device=grid.device)
     around = torch.cartesian_prod(axis, axis, axis)
     near, far = (voxel_rows(grid, voxels[:, None] + spacing * around) for spacing in (1, 2))
     target = (distance_m[known] / (TRUNCATION_VOXELS * grid.voxel_size_m)).clamp(-1, 1)
-    return Queries(near, far, offset[known], target)
+    return Queries(near, far, offset[known].to(grid.device), target.to(grid.device))
 
 
 def map_loss(tsdf: torch.Tensor, occupancy_logit: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -70,4 +70,4 @@ def map_loss(tsdf: torch.Tensor, occupancy_logit: torch.Tensor, target: torch.Te
 def _draw(pool: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
     if len(pool) == 0:
         return pool
-    return pool[torch.randint(len(pool), (count,), generator=generator)]
+    return pool[torch.randint(len(pool), (count,), generator=generator).to(pool.device)]
