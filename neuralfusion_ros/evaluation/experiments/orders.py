@@ -119,6 +119,7 @@ def orders_figure(results: Orders) -> Figure:
             panel.plot(at + np.linspace(-0.25, 0.25, len(values)), values - values.mean(), ".", color=colour)
         panel.set_xticks(np.arange(len(labels)), labels, rotation=45, ha="right", fontsize=7)
         panel.set_ylabel(f"difference in\n{AXIS_NAMES[column.title]}")
+        panel.set_xlim(-0.5, len(labels) - 0.5)
         panel.axhline(0, color="grey", linewidth=0.8)
         panel.grid(axis="y", alpha=0.3)
     return figure
