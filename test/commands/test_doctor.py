@@ -124,6 +124,14 @@ def test_nothing_runs(doctor):
     assert output.startswith("no /fusion_node, no node at all is there: start it") and output.count("\n") == 1
 
 
+def test_ros_that_cannot_start_is_one_line(root, ros_env):
+    command = [sys.executable, "-m", "neuralfusion_ros.cli", "doctor", "--timeout", "1"]
+    env = {**ros_env, "ROS_DOMAIN_ID": "kitchen"}
+    done = subprocess.run(command, cwd=root, env=env, text=True, capture_output=True, timeout=LIMIT_S)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("neuralfusion: error: ROS cannot start: ") and done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "1e9"])
 def test_a_timeout_that_makes_no_sense_is_refused(capsys, value):
     assert cli.main(["doctor", "--timeout", value]) == 2
