@@ -132,6 +132,25 @@ def test_ros_that_cannot_start_is_one_line(root, ros_env):
     assert done.stderr.startswith("neuralfusion: error: ROS cannot start: ") and done.stderr.count("\n") == 1
 
 
+def test_of_several_robots_one_must_be_chosen(doctor):
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    nodes = [rclpy.create_node("fusion_node", namespace=space, context=context) for space in ("left", "right")]
+    try:
+        process = doctor("--timeout", "5")
+        output, errors = process.communicate(timeout=LIMIT_S)
+        assert (process.returncode, output) == (2, "")
+        both = "there are several nodes, /left/fusion_node, /right/fusion_node: choose one with --namespace"
+        assert errors == f"neuralfusion: error: {both}\n"
+        process = doctor("--timeout", "2", "--namespace", "left")
+        output, _ = process.communicate(timeout=LIMIT_S)
+        assert process.returncode == 1 and output.startswith("/left/fusion_node told nothing on /diagnostics in ")
+    finally:
+        for node in nodes:
+            node.destroy_node()
+        context.try_shutdown()
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "1e9"])
 def test_a_timeout_that_makes_no_sense_is_refused(capsys, value):
     assert cli.main(["doctor", "--timeout", value]) == 2
