@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
     # Only here, because ROS takes a while to import.
     from neuralfusion_ros.commands.doctor_gather import GraphWatcher
 
-    end_s = time.monotonic() + args.timeout
     with GraphWatcher(args.fusion, args.translator, args.namespace) as watcher:
+        end_s = time.monotonic() + args.timeout
         while True:
             watcher.receive(min(_LOOK_S, max(0.0, end_s - time.monotonic())))
             snapshot = watcher.snapshot()

@@ -56,9 +56,14 @@ class GraphWatcher:
         self._parameters: Any = None
 
     def __enter__(self) -> GraphWatcher:
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         options = {"start_parameter_services": False, "enable_rosout": False}
-        self._node = rclpy.create_node(f"neuralfusion_doctor_{os.getpid()}", **options)
+        try:
+            rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+            self._node = rclpy.create_node(f"neuralfusion_doctor_{os.getpid()}", **options)
+        except RuntimeError as error:
+            rclpy.try_shutdown()
+            # rcl adds the places in its C code.
+            raise CommandError(f"ROS cannot start: {str(error).split(', at /')[0]}") from error
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, _ANY_QOS)
         self._node.create_subscription(Clock, "/clock", self._on_clock, _ANY_QOS, raw=True)
         self._executor = SingleThreadedExecutor()

@@ -135,8 +135,9 @@ class SurfaceMap:
     def voxel_states(self, rows: torch.Tensor) -> torch.Tensor:
         """(N,) rows of blocks in `grid` to the (N, 512) uint8 UNKNOWN, FREE_SPACE or OCCUPIED of their voxels."""
         values = self.grid.values[rows]
-        state = torch.where(values[..., _TSDF] > 0, FREE_SPACE, OCCUPIED)
-        return torch.where(values[..., _WEIGHT] > 0, state, UNKNOWN).to(torch.uint8)
+        known, behind = values[..., _WEIGHT] > 0, values[..., _TSDF] <= 0
+        states = torch.full(known.shape, UNKNOWN, dtype=torch.uint8, device=known.device)
+        return states.masked_fill_(known, FREE_SPACE).masked_fill_(known & behind, OCCUPIED)
 
     def _mark_chunks(self, keys: torch.Tensor) -> None:
         """A cell reads the voxels above its own, so a block also touches the chunks below it."""
