@@ -29,6 +29,9 @@ from neuralfusion_ros.commands.doctor_snapshot import IMAGE, INFO, ODOMETRY, POS
 from neuralfusion_ros.commands.errors import CommandError
 from neuralfusion_ros.messages.cdr import CdrReader
 from neuralfusion_ros.messages.errors import BadMessage
+from neuralfusion_ros.messages.tf_type import tf_message_type
+from neuralfusion_ros.messages.transforms import decode_transforms
+from neuralfusion_ros.nodes.transform_listener import TF, TF_STATIC
 
 _INPUTS = {IMAGE: Image, INFO: CameraInfo, POSE: PoseStamped, ODOMETRY: Odometry}
 _OUTPUTS = {"visualization_msgs/msg/MarkerArray", "sensor_msgs/msg/PointCloud2", "nav_msgs/msg/OccupancyGrid"}
@@ -173,17 +176,16 @@ class GraphWatcher:
     def _listen_to_tf(self) -> None:
         if self._tf_links is not None:
             return
-        try:
-            from tf2_msgs.msg import TFMessage
-        except ImportError:
-            return
         self._tf_links = set()
-        self._node.create_subscription(TFMessage, "/tf", self._on_tf, _ANY_QOS)
-        self._node.create_subscription(TFMessage, "/tf_static", self._on_tf, _LATCHED)
+        for topic, qos in ((TF, _ANY_QOS), (TF_STATIC, _LATCHED)):
+            self._node.create_subscription(tf_message_type(), topic, self._on_tf, qos, raw=True)
 
-    def _on_tf(self, message: Any) -> None:
+    def _on_tf(self, data: bytes) -> None:
         assert self._tf_links is not None
-        self._tf_links |= {(link.header.frame_id, link.child_frame_id) for link in message.transforms}
+        try:
+            self._tf_links |= {(link.parent, link.child) for link in decode_transforms(data)}
+        except BadMessage:
+            return
 
     def _on_clock(self, _: bytes) -> None:
         self._clock_ticks += 1
