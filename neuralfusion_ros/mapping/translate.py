@@ -25,8 +25,9 @@ _POINTS_AT_ONCE = 1 << 15
 class TranslatorNetwork(nn.Module):
     """3x3x3 convolution plus the same dilated by 2, then two layers per point; about 30 thousand MACs per voxel.
 
-    The later layers also take the offset of the point from the voxel's centre, in voxels, each in [-0.5, 0.5]: the map
-    can be asked anywhere, and meshed more finely than it is stored.
+    The later layers also take the offset of the point from the voxel's centre, in voxels, each in [-0.5, 0.5], so that
+    the map can be asked anywhere and meshed more finely than it is stored. What they do with it (`inside`) has weights
+    of its own and no say at the centre.
     latent_channels: L of the map. width: channels of the hidden layers.
     """
 
@@ -35,8 +36,9 @@ class TranslatorNetwork(nn.Module):
         features = EVIDENCE_FEATURES + latent_channels
         self.near = nn.Conv3d(features, width, 3)
         self.far = nn.Conv3d(features, width, 3, dilation=2, bias=False)
-        self.hidden = nn.ModuleList(nn.Linear(width + features + 3, width) for _ in range(2))
-        self.heads = nn.Linear(width, 6)
+        self.hidden = nn.ModuleList(nn.Linear(width + features, width) for _ in range(2))
+        self.heads = nn.Linear(width, 3)
+        self.inside = _Inside(width, len(self.hidden))
         with torch.no_grad():
             self.heads.weight.mul_(0.1)  # training starts at the TSDF of the running means
             self.heads.bias.zero_()
@@ -76,15 +78,26 @@ class TranslatorNetwork(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         features = state_features(centre)
         hidden = context
-        for layer in self.hidden:
-            hidden = F.gelu(layer(torch.cat((hidden, features, offset), dim=-1)))
-        heads = self.heads(hidden)
-        delta, occupancy_logit, gate = heads[:, :3].unbind(-1)
+        for layer, shift in zip(self.hidden, self.inside.shifts, strict=True):
+            hidden = F.gelu(layer(torch.cat((hidden, features), dim=-1)) + shift(offset))
+        delta, occupancy_logit, gate = self.heads(hidden).unbind(-1)
         carved_mean = features[:, _CARVED_MEAN_FEATURE]
         band_mean = torch.where(centre[:, WEIGHT] > 0, centre[:, MEAN], carved_mean)
         base = torch.lerp(carved_mean, band_mean, torch.sigmoid(gate)).clamp(-0.98, 0.98)
-        slope = (heads[:, 3:] * offset).sum(-1)  # how the distance changes inside the voxel
-        return torch.tanh(torch.atanh(base) + delta + slope), occupancy_logit
+        change = (self.inside.slope(hidden) * offset).sum(-1)
+        return torch.tanh(torch.atanh(base) + delta + change), occupancy_logit
+
+
+class _Inside(nn.Module):
+    """How signed distance and occupancy change inside a voxel: shifts of the layers, and a slope of the distance."""
+
+    def __init__(self, width: int, layers: int) -> None:
+        super().__init__()
+        self.shifts = nn.ModuleList(nn.Linear(3, width, bias=False) for _ in range(layers))
+        self.slope = nn.Linear(width, 3)
+        with torch.no_grad():
+            self.slope.weight.mul_(0.1)
+            self.slope.bias.zero_()
 
 
 @torch.no_grad()

@@ -40,7 +40,9 @@ class TrainingSettings:
     """steps: optimiser steps to take; the learning rate falls along them. minutes: wall time after which the run stops;
     where steps is None the learning rate falls along the minutes. streams: maps that grow side by side, one of them
     per step. frames_per_step: frames that the gradient passes through. queries: places judged per step.
-    checkpoint_steps: steps from one checkpoint to the next; all maps begin anew there.
+    checkpoint_steps: steps from one checkpoint to the next; all maps begin anew there. start_from: .safetensors file
+    whose weights are the first ones; what it lacks begins as ever. learn: beginning of the names of the weights that
+    are trained, such as `translator.inside`; empty for all.
     """
 
     steps: int | None = 4000
@@ -55,6 +57,8 @@ class TrainingSettings:
     warm_up_steps: int = 50
     clip_norm: float = 1.0
     checkpoint_steps: int = 250
+    start_from: str = ""
+    learn: str = ""
     architecture: Architecture = field(default_factory=Architecture)
     data: DataSettings = field(default_factory=DataSettings)
 

@@ -15,6 +15,7 @@ from neuralfusion_ros.training.settings import SettingsError
 
 Settings = TypeVar("Settings")
 _KINDS: dict[Any, str] = {
+    str: "text",
     int: "a whole number",
     float: "a number",
     int | None: "a whole number or null",
@@ -64,7 +65,10 @@ def _converted(value: object, kind: Any, current: object, name: str) -> Any:
         return with_values(current, value, f"{name}.")
     if value is None and kind in (int | None, float | None):
         return None
-    if kind == tuple[int, ...]:
+    if kind is str:
+        if isinstance(value, str):
+            return value
+    elif kind == tuple[int, ...]:
         if isinstance(value, list) and all(type(item) is int for item in value):
             return tuple(value)
     # bool is a kind of int in Python, but not here.

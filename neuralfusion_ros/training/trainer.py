@@ -7,6 +7,9 @@ import math
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
 
 from neuralfusion_ros.mapping.model import LatentModel
 from neuralfusion_ros.training.errors import TrainingError
@@ -14,7 +17,7 @@ from neuralfusion_ros.training.growing_map import GrowingMap
 from neuralfusion_ros.training.losses import map_loss, sample_queries
 from neuralfusion_ros.training.process_group import ProcessGroup
 from neuralfusion_ros.training.schedule import rate_factor
-from neuralfusion_ros.training.settings import TrainingSettings
+from neuralfusion_ros.training.settings import SettingsError, TrainingSettings
 from neuralfusion_ros.training.stream_source import DataShare, LocalSource, StreamSource
 
 
@@ -34,14 +37,14 @@ class Trainer:
         torch.manual_seed(settings.seed)
         self.settings = settings
         # Made on the CPU, so that the first weights do not depend on the device.
-        self.model = LatentModel(settings.architecture).to(device)
+        self.model = first_model(settings).to(device)
         self.step = 0
         self._group = group or ProcessGroup()
         self._source = source or LocalSource(DataShare(settings.seed, settings.data))
         self._generator = torch.Generator()
         self._maps: list[GrowingMap | None] = [None] * settings.streams
         rates = ((self.model.fusion, settings.fusion_rate), (self.model.translator, settings.translator_rate))
-        groups = [{"params": list(network.parameters()), "lr": rate, "peak": rate} for network, rate in rates]
+        groups = [{"params": _learning(network), "lr": rate, "peak": rate} for network, rate in rates]
         self._optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
 
     def train_step(self, minutes: float = 0.0) -> float:
@@ -76,7 +79,7 @@ class Trainer:
 
     def load(self, step: int, tensors: dict[str, torch.Tensor]) -> None:
         """Go on after step `step` with what `tensors` gave there. Raises ValueError when names or shapes differ."""
-        parameters = list(self.model.parameters())
+        parameters = _learning(self.model)
         moments: dict[int, dict[str, torch.Tensor]] = {}
         for key in (key for key in tensors if key.startswith("optimiser.")):
             number, moment = key.split(".")[1:]
@@ -107,7 +110,7 @@ class Trainer:
         self._optimiser.zero_grad()
         if loss is not None:
             loss.backward()
-        mean = self._group.average_gradients(list(self.model.parameters()), loss)
+        mean = self._group.average_gradients(_learning(self.model), loss)
         if mean is None:
             return 0.0
         if not math.isfinite(mean):
@@ -117,3 +120,31 @@ class Trainer:
             torch.nn.utils.clip_grad_norm_(group["params"], self.settings.clip_norm)
         self._optimiser.step()
         return mean
+
+
+def first_model(settings: TrainingSettings) -> LatentModel:
+    """The networks before the first step. Raises SettingsError."""
+    model = LatentModel(settings.architecture)
+    if settings.start_from:
+        _begin_with(model, settings.start_from)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(settings.learn))
+    if not _learning(model):
+        raise SettingsError(f"learn: no weight's name begins with {settings.learn}")
+    return model
+
+
+def _begin_with(model: LatentModel, path: str) -> None:
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise SettingsError(f"start_from: cannot read {path}: {error}") from error
+    own = model.state_dict()
+    for name, tensor in weights.items():
+        if name not in own or own[name].shape != tensor.shape:
+            raise SettingsError(f"start_from: {path} has another architecture: {name} {tuple(tensor.shape)}")
+    model.load_state_dict(own | weights)
+
+
+def _learning(network: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]

@@ -33,6 +33,7 @@ def perturbed(latent_channels: int = LATENT_CHANNELS) -> TranslatorNetwork:
     network = TranslatorNetwork(latent_channels, width=16)
     with torch.no_grad():
         network.heads.weight.normal_()
+        network.inside.slope.weight.normal_()
     return network.eval()
 
 

@@ -13,7 +13,8 @@ from neuralfusion_ros.training.settings import DataSettings, SettingsError, Trai
 from neuralfusion_ros.training.settings_file import read_values, with_values
 
 OTHER = TrainingSettings(
-    7, 2.5, 3, 4, 2, 99, 1e-3, 1e-4, 0.0, 5, 2.0, 10, Architecture(3, 4, 5), DataSettings(2, 3, 20, (64, 128))
+    7, 2.5, 3, 4, 2, 99, 1e-3, 1e-4, 0.0, 5, 2.0, 10, "a.safetensors", "fusion",
+    Architecture(3, 4, 5), DataSettings(2, 3, 20, (64, 128)),
 )  # fmt: skip
 
 
@@ -45,6 +46,7 @@ def test_what_is_not_named_stays(tmp_path):
         ("data: {pools: 5}", r"unknown key 'data\.pools'; known here: pool, refresh, frames, image_widths"),
         ("7: 5", "unknown key '7';"),
         ("steps: many", "steps must be a whole number or null, not text 'many'"),
+        ("learn: 5", "learn must be text, not 5"),
         ("steps: 5.5", "steps must be a whole number or null, not 5.5"),
         ("steps: true", "steps must be a whole number or null, not True"),
         ("streams: null", "streams must be a whole number, not None"),

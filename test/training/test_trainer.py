@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from neuralfusion_ros.mapping.model import Architecture
 from neuralfusion_ros.training import stream_source
 from neuralfusion_ros.training.errors import TrainingError
 from neuralfusion_ros.training.process_group import ProcessGroup
 from neuralfusion_ros.training.sequences import CleanSequence
-from neuralfusion_ros.training.settings import TrainingSettings
+from neuralfusion_ros.training.settings import SettingsError, TrainingSettings
 from neuralfusion_ros.training.trainer import Trainer
 
 TINY = TrainingSettings(
@@ -48,6 +49,47 @@ def test_a_step_improves_both_networks():
     assert all(torch.isfinite(weights).all() for weights in after.values())
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == set(before)
+
+
+def test_what_happens_inside_voxels_can_be_learned_alone():
+    """The answers at the centres of voxels stay what they were, bit for bit."""
+    trainer = Trainer(replace(TINY, learn="translator.inside"))
+    before = {name: weights.clone() for name, weights in trainer.model.state_dict().items()}
+    near, far, centre = torch.rand(50, 27, 6), torch.rand(50, 27, 6), torch.zeros(50, 3)
+    answers = trainer.model.translator(near, far, centre), trainer.model.translator(near, far, centre + 0.4)
+    for _ in range(3):
+        trainer.train_step()
+    after = trainer.model.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {name for name in before if name.startswith("translator.inside")}
+    assert torch.equal(trainer.model.translator(near, far, centre)[0], answers[0][0])
+    assert not torch.equal(trainer.model.translator(near, far, centre + 0.4)[0], answers[1][0])
+
+
+def test_training_can_start_from_a_file(tmp_path):
+    own, path = Trainer(replace(TINY, seed=5)).model.state_dict(), str(tmp_path / "a.safetensors")
+    save_file({name: weights for name, weights in own.items() if "inside" not in name}, path)
+    started = Trainer(replace(TINY, start_from=path)).model.state_dict()
+    fresh = Trainer(TINY).model.state_dict()
+    for name, weights in started.items():
+        assert torch.equal(weights, (fresh if "inside" in name else own)[name])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learn": "translater"}, "no weight's name begins with translater"),
+        ({"start_from": "/no/such.safetensors"}, "start_from: cannot read /no/such.safetensors"),
+        ({"architecture": Architecture(3, 8, 8), "start_from": "mine"}, "has another architecture: fusion"),
+    ],
+)
+def test_a_start_that_is_not_possible_is_one_line(tmp_path, changes, message):
+    path = str(tmp_path / "a.safetensors")
+    save_file(Trainer(TINY).model.state_dict(), path)
+    changes = {name: path if value == "mine" else value for name, value in changes.items()}
+    with pytest.raises(SettingsError, match=message) as error:
+        Trainer(replace(TINY, **changes))
+    assert "\n" not in str(error.value)
 
 
 def test_training_lowers_the_loss():
