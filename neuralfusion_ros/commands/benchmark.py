@@ -61,10 +61,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(run=run)
 
 
+@torch.no_grad()
 def run(args: argparse.Namespace) -> int:
     """Measure and print the page. Raises CommandError and the like."""
     _check_options(args)
-    torch.set_grad_enabled(False)
     frames, camera = _frames(args.input, args.frames)
     measured = _measure(args, frames, camera)
     conditions = {
