@@ -28,7 +28,7 @@ demo: setup
 # -k: rclpy catches SIGTERM, so a hung node would survive a plain timeout.
 test: lint typecheck
 	@echo "pytest"
-	@ROS_PYTHON_CHECK_FIELDS=1 timeout -k 10 1200 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(PYTEST_ARGS)
+	@ROS_PYTHON_CHECK_FIELDS=1 timeout -k 10 1200 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 lint: setup
 	@echo "ruff"
