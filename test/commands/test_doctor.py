@@ -134,7 +134,7 @@ def test_ros_that_cannot_start_is_one_line(root, ros_env):
 
 
 def asked_with_patience(doctor, expected, *words):
-    """(exit code, line) of the first doctor that says what is expected, or of the last: names need time to get about."""
+    """(exit code, line) of the first doctor that says what is expected: names need time to get about."""
     for timeout_s in (3, 6, 12, 24):
         process = doctor("--timeout", str(timeout_s), *words)
         output, errors = process.communicate(timeout=LIMIT_S)
