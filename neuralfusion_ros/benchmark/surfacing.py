@@ -9,7 +9,6 @@ import torch
 from neuralfusion_ros.benchmark.stages import Stages
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.meshing import Mesh
-from neuralfusion_ros.mapping.model import LatentModel
 from neuralfusion_ros.mapping.surface_map import SurfaceMap
 from neuralfusion_ros.messages.latent_blocks import BlockMessage, encode_blocks
 from neuralfusion_ros.messages.markers import ChunkMesh, marker_array_bytes
@@ -18,16 +17,16 @@ from neuralfusion_ros.messages.mesh_colours import mesh_colours
 _ROUNDS = 3
 
 
-def time_surface(grid: BlockGrid, model: LatentModel, changed: torch.Tensor) -> tuple[Stages, dict[str, int]]:
-    """Times for a few rounds in which the (N, 3) blocks have changed. Returns them, and counts of one round."""
-    stages, surface = Stages(grid.device), SurfaceMap(grid, model.translator)
-    surface.mark_changed(grid.keys)
-    surface.translate()
-    surface.mesh_changed_chunks()
+def time_surface(surface: SurfaceMap, changed: torch.Tensor) -> tuple[Stages, dict[str, int]]:
+    """Times for a few rounds in which the (N, 3) blocks have changed. Returns them, and counts of one round.
+
+    surface: of a map that has been meshed as a whole.
+    """
+    stages = Stages(surface.latent.device)
     counts: dict[str, int] = {}
     for _ in range(_ROUNDS):
         with stages.time("publish"):
-            stream_bytes = _stream_bytes(grid, model, changed)
+            stream_bytes = _stream_bytes(surface.latent, changed)
         surface.mark_changed(changed)
         decoded = surface.pending
         with stages.time("translate"):
@@ -47,7 +46,7 @@ def time_surface(grid: BlockGrid, model: LatentModel, changed: torch.Tensor) -> 
     return stages, counts
 
 
-def _stream_bytes(grid: BlockGrid, model: LatentModel, changed: torch.Tensor) -> int:
+def _stream_bytes(grid: BlockGrid, changed: torch.Tensor) -> int:
     rows = grid.find(changed)
     message = BlockMessage(
         stamp_ns=0,

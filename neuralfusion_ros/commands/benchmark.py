@@ -122,10 +122,10 @@ def _measure(args: argparse.Namespace, frames: list[Frame], camera: PinholeCamer
     take_turns(contestants, _counted(frames, len(frames), "fusing"), camera)
     ours = learned[0]
     limits = measure_limits(device)
-    surface, counts = time_surface(ours.grid, model, ours.grid.keys[-_CHANGED_BLOCKS:])
     whole = SurfaceMap(ours.grid, model.translator)
     whole.mark_changed(ours.grid.keys)
     mesh = whole.mesh()
+    surface, counts = time_surface(whole, ours.grid.keys[-_CHANGED_BLOCKS:])
     area = area_m2(Triangles(mesh.vertices, mesh.triangles))
     return Measured(
         contestants=contestants,

@@ -7,15 +7,13 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
+from neuralfusion_ros.commands.watching_node import watching_node
 from neuralfusion_ros.messages.markers import read_marker_array
 
 _RELIABLE = QoSProfile(depth=20)
@@ -33,24 +31,19 @@ class DemoWatcher:
         self.marker_messages = self.markers = self.tsdf_messages = self.tsdf_points = 0
 
     def __enter__(self) -> DemoWatcher:
-        # Ctrl-C is for the command line, which ends the nodes first.
-        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node("demo_watcher")
+        self._watching = watching_node("demo_watcher")
+        self._node, self._executor = self._watching.__enter__()
         # Raw, because Python would need seconds to make an object of every vertex.
         self._node.create_subscription(MarkerArray, "translator_node/mesh", self._on_markers, _RELIABLE, raw=True)
         self._node.create_subscription(PointCloud2, "translator_node/tsdf", self._on_tsdf, _RELIABLE)
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, _RELIABLE)
         self.save_mesh = self._node.create_client(Trigger, "translator_node/save_mesh")
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._executor.shutdown()
-        self._node.destroy_node()
-        rclpy.try_shutdown()
+        self._watching.__exit__(kind, error, trace)
 
     def wait(self, condition: Callable[[], bool], limit_s: float) -> bool:
         """Receive until `condition` holds; False when it does not after `limit_s`."""

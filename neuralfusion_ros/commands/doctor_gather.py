@@ -18,15 +18,14 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
 from rcl_interfaces.srv import GetParameters
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 
 from neuralfusion_ros.commands.doctor_snapshot import IMAGE, INFO, ODOMETRY, POSE, Endpoint, Input, Said, Snapshot
 from neuralfusion_ros.commands.errors import CommandError
+from neuralfusion_ros.commands.watching_node import watching_node
 from neuralfusion_ros.messages.cdr import CdrReader
 from neuralfusion_ros.messages.errors import BadMessage
 from neuralfusion_ros.messages.tf_type import tf_message_type
@@ -59,27 +58,21 @@ class GraphWatcher:
         self._parameters: Any = None
 
     def __enter__(self) -> GraphWatcher:
-        options = {"start_parameter_services": False, "enable_rosout": False}
+        self._watching = watching_node(f"neuralfusion_doctor_{os.getpid()}")
         try:
-            rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-            self._node = rclpy.create_node(f"neuralfusion_doctor_{os.getpid()}", **options)
+            self._node, self._executor = self._watching.__enter__()
         except RuntimeError as error:
-            rclpy.try_shutdown()
             # rcl adds the places in its C code.
             raise CommandError(f"ROS cannot start: {str(error).split(', at /')[0]}") from error
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, _ANY_QOS)
         self._node.create_subscription(Clock, "/clock", self._on_clock, _ANY_QOS, raw=True)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
         self._begin_s = time.monotonic()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._executor.shutdown()
-        self._node.destroy_node()
-        rclpy.try_shutdown()
+        self._watching.__exit__(kind, error, trace)
 
     def receive(self, seconds: float) -> None:
         """Takes in messages for a while."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The method: depth images and poses in, a learned latent map and its surface out. Imports no ROS.
 
-Read in this order: mapper (the four steps), extract, fuse, integrate, translate; then voxel_state and block_grid.
+Read in this order: mapper (the steps of a frame), fusion_steps, extract, fuse, integrate, translate; then voxel_state
+and block_grid. compiled/ has the same steps once more, as fast kernels for a CPU.
 """
 
 from neuralfusion_ros.mapping.camera import PinholeCamera
