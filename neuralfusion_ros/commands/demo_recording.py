@@ -15,7 +15,7 @@ from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.training.camera_paths import hand_path
 from neuralfusion_ros.training.rendering import DepthRenderer
 from neuralfusion_ros.training.scenes import random_room
-from neuralfusion_ros.training.sensor_noise import LEVELS
+from neuralfusion_ros.training.sensor_families import LEVELS
 
 CAMERA = PinholeCamera(640, 480, 525.0, 525.0, 319.5, 239.5)
 _SEED = 8

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What depth cameras do to exact depth: four families of sensors and four named levels.
+"""What depth cameras do to exact depth.
 
 Lengths in pixels are given for an image 640 wide and scale with the width, except the lateral jitter: it is in the
 image's own pixels.
@@ -7,7 +7,7 @@ image's own pixels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from math import sqrt
 from statistics import NormalDist
@@ -16,7 +16,6 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
-from scipy.spatial.transform import Rotation
 
 from neuralfusion_ros.mapping.camera import PinholeCamera
 
@@ -64,6 +63,10 @@ class SensorNoise:
     hole_px: float = 12.0
     grazing_cosine: float = 0.0
     """Surfaces seen at a smaller cosine than about this have no depth."""
+    streak_share: float = 0.0
+    """Share of the image in streaks along the rows, where a stereo camera has matched the wrong place."""
+    streak_inverse_m: float = 0.02
+    """Standard deviation of the error of 1 / z there, in 1/m."""
     max_range_m: float = 8.0
 
     def apply(
@@ -134,11 +137,20 @@ class SensorNoise:
                 noise[dark] *= 3
                 lost |= dark & (rng.random(shape, dtype=np.float32) < 0.5)
             depth = depth + self.sigma_m(exact) * noise
+        if self.streak_share > 0:
+            depth = self._streaked(depth, rng, scale)
         if self.inverse_depth_step > 0:
             step = np.float32(self.inverse_depth_step)
             steps = np.rint(1 / (step * np.maximum(depth, np.float32(0.05))))
             depth = (1 / (step * np.maximum(steps, 1))).astype(np.float32)
         return depth
+
+    def _streaked(self, depth: Image, rng: np.random.Generator, scale: float) -> Image:
+        size_px = (scale, 25 * scale)
+        inside = smooth_field(rng, depth.shape, size_px) > _threshold(self.streak_share)
+        error = np.float32(self.streak_inverse_m) * smooth_field(rng, depth.shape, size_px)
+        wrong = 1 / np.maximum(1 / np.maximum(depth, np.float32(0.05)) + error, np.float32(0.05))
+        return np.where(inside & (depth > 0), wrong, depth)
 
     def _with_outliers(self, depth: Image, rng: np.random.Generator, scale: float) -> Image:
         if self.outlier_share <= 0:
@@ -176,17 +188,25 @@ def _kernel(size: int, sigma_px: float) -> sparse.csr_array:
     return sparse.csr_array((weights / np.linalg.norm(weights, axis=1, keepdims=True)).astype(np.float32))
 
 
-def smooth_field(rng: np.random.Generator, shape: tuple[int, ...], sigma_px: float) -> Image:
-    """A stationary random field with mean 0, variance 1 and correlation exp(-d^2 / (4 sigma^2)) at d pixels."""
-    sigma_px = max(sigma_px, 0.7)
-    rows, columns = _kernel(shape[0], sigma_px), _kernel(shape[1], sigma_px)
+def smooth_field(rng: np.random.Generator, shape: tuple[int, ...], sigma_px: float | tuple[float, float]) -> Image:
+    """A stationary random field with mean 0, variance 1 and correlation exp(-d^2 / (4 sigma^2)) at d pixels.
+
+    sigma_px: along both axes, or along columns and along rows.
+    """
+    along = (sigma_px, sigma_px) if isinstance(sigma_px, float | int) else sigma_px
+    rows, columns = (_kernel(size, max(sigma, 0.7)) for size, sigma in zip(shape, along, strict=True))
     nodes = rng.standard_normal((columns.shape[1], rows.shape[1]), dtype=np.float32)
     return cast(Image, rows @ np.ascontiguousarray((columns @ nodes).T))
 
 
 def _blobs(rng: np.random.Generator, shape: tuple[int, ...], share: float, sigma_px: float) -> Mask:
     """Random patches that cover `share` of the image on average."""
-    return smooth_field(rng, shape, sigma_px) > np.float32(NormalDist().inv_cdf(1 - share))
+    return smooth_field(rng, shape, sigma_px) > _threshold(share)
+
+
+def _threshold(share: float) -> np.float32:
+    """What a standard normal number exceeds with this probability."""
+    return np.float32(NormalDist().inv_cdf(1 - share))
 
 
 @lru_cache(maxsize=64)
@@ -241,80 +261,3 @@ def _surroundings(depth: Image, reach_px: float) -> Image:
     total = ndimage.uniform_filter(depth, size)
     share = ndimage.uniform_filter((depth > 0).astype(np.float32), size)
     return cast(Image, total / np.maximum(share, np.float32(1e-3)))
-
-
-FAMILIES: dict[str, SensorNoise] = {
-    "structured_light": SensorNoise(
-        "structured_light", 1.0, (1.2e-3, 0.0, 1.9e-3), 0.4, correlated_share=0.4, correlation_px=8, lateral_px=0.35,
-        inverse_depth_step=1 / 348, flying_share=0.3, baseline_m=0.075, outlier_px=3, hole_share=0.02, hole_px=10,
-        grazing_cosine=0.15,
-    ),
-    "active_stereo": SensorNoise(
-        "active_stereo", 1.0, (0.5e-3, 0.0, 1.6e-3), 0.0, correlated_share=0.75, correlation_px=15, lateral_px=0.2,
-        flying_share=0.15, fattening_px=4, baseline_m=0.05, wave_bias=0.003, outlier_px=5, hole_share=0.04, hole_px=16,
-        grazing_cosine=0.1,
-    ),
-    "multi_view_stereo": SensorNoise(
-        "multi_view_stereo", 1.0, (1e-3, 1e-3, 1.2e-3), 0.0, correlated_share=0.9, correlation_px=20, lateral_px=0.5,
-        flying_share=0.6, fattening_px=6, wave_bias=0.006, outlier_px=9, hole_share=0.12, hole_px=30,
-        grazing_cosine=0.2,
-    ),
-    "time_of_flight": SensorNoise(
-        "time_of_flight", 1.0, (0.5e-3, 2e-3, 0.0), 0.0, correlated_share=0.2, correlation_px=6, flying_share=0.9,
-        corner_bias=0.08, wave_bias=0.004, dark_share=0.05, outlier_px=3, hole_share=0.01, hole_px=15,
-        grazing_cosine=0.1,
-    ),
-}  # fmt: skip
-"""One sensor of each family at level 1 and without outliers."""
-
-TRAINING_FAMILIES = ("structured_light", "active_stereo", "multi_view_stereo")
-"""Time of flight is left out, to test on a sensor never trained on."""
-
-LEVELS: dict[str, SensorNoise] = {
-    "clean": SensorNoise(),
-    **{
-        name: replace(FAMILIES["structured_light"], level=level, outlier_share=share)
-        for name, level, share in (("mild", 2.0, 0.01), ("hard", 5.0, 0.05), ("extreme", 10.0, 0.14))
-    },
-}
-"""Levels for evaluation, all structured light but the first, which is exact."""
-
-
-def random_sensor(rng: np.random.Generator, families: tuple[str, ...] = TRAINING_FAMILIES) -> SensorNoise:
-    """A sensor of one of the families, from ideal (1 in 10) to extreme, with every property varied."""
-    if rng.random() < 0.1:
-        return SensorNoise()
-    base = FAMILIES[families[rng.integers(len(families))]]
-
-    def varied(value: float, factor: float = 2.0) -> float:
-        return float(value * factor ** rng.uniform(-1, 1))
-
-    return replace(
-        base,
-        level=float(rng.uniform(0, 10) ** 1.3 / 10**0.3),
-        correlated_share=min(varied(base.correlated_share, 1.5), 0.95),
-        correlation_px=varied(base.correlation_px),
-        lateral_px=varied(base.lateral_px),
-        inverse_depth_step=varied(base.inverse_depth_step),
-        flying_share=min(varied(base.flying_share), 1.0),
-        fattening_px=varied(base.fattening_px),
-        baseline_m=varied(base.baseline_m, 1.5),
-        corner_bias=varied(base.corner_bias),
-        wave_bias=varied(base.wave_bias),
-        dark_share=varied(base.dark_share),
-        outlier_share=float(0.14 * rng.uniform(0, 1) ** 1.5),
-        outlier_px=varied(base.outlier_px),
-        hole_share=varied(base.hole_share, 3.0),
-        hole_px=varied(base.hole_px),
-        grazing_cosine=varied(base.grazing_cosine),
-    )
-
-
-def jitter_pose(
-    T: NDArray[np.float64], rng: np.random.Generator, sigma_t_m: float, sigma_r_rad: float
-) -> NDArray[np.float64]:
-    """T_world_camera (4, 4) with Gaussian error in the camera's frame: per axis in metres and radians."""
-    error = np.eye(4)
-    error[:3, :3] = Rotation.from_rotvec(rng.normal(0, sigma_r_rad, 3)).as_matrix()
-    error[:3, 3] = rng.normal(0, sigma_t_m, 3)
-    return T @ error

@@ -7,7 +7,7 @@ import pytest
 from neuralfusion_ros.evaluation.ground_truth import GroundTruth
 from neuralfusion_ros.evaluation.method import empty_mesh
 from neuralfusion_ros.evaluation.rooms import Room, noisy_frames
-from neuralfusion_ros.training.sensor_noise import LEVELS
+from neuralfusion_ros.training.sensor_families import LEVELS
 
 
 @pytest.fixture

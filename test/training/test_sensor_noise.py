@@ -9,15 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuralfusion_ros.mapping.camera import PinholeCamera
-from neuralfusion_ros.training.sensor_noise import (
-    FAMILIES,
-    LEVELS,
-    TRAINING_FAMILIES,
-    SensorNoise,
-    jitter_pose,
-    random_sensor,
-    smooth_field,
-)
+from neuralfusion_ros.training.sensor_families import FAMILIES, LEVELS, TRAINING_FAMILIES, random_sensor
+from neuralfusion_ros.training.sensor_noise import SensorNoise, smooth_field
 
 CAMERA = PinholeCamera(320, 240, 290.0, 290.0, 159.5, 119.5)
 IDEAL = SensorNoise()
@@ -223,22 +216,30 @@ def test_random_sensors_span_the_levels_and_keep_the_unseen_family_out():
     rng = np.random.default_rng(0)
     sensors = [random_sensor(rng) for _ in range(300)]
     assert {sensor.family for sensor in sensors} == {"ideal", *TRAINING_FAMILIES}
-    assert "time_of_flight" not in TRAINING_FAMILIES
+    assert "passive_stereo" not in TRAINING_FAMILIES
     levels, outliers = ([getattr(sensor, name) for sensor in sensors] for name in ("level", "outlier_share"))
     assert max(levels) > 8
     assert max(levels) <= 10
     assert max(outliers) > 0.11
     assert max(outliers) <= 0.14
     assert 0.05 < np.mean([sensor == IDEAL for sensor in sensors]) < 0.16
-    assert {random_sensor(rng, ("time_of_flight",)).family for _ in range(30)} == {"ideal", "time_of_flight"}
+    assert {random_sensor(rng, ("passive_stereo",)).family for _ in range(30)} == {"ideal", "passive_stereo"}
+    as_sold = [sensor for sensor in sensors if 0 < sensor.level <= 1.5 and sensor.outlier_share <= 0.015]
+    assert 0.2 < len(as_sold) / len(sensors) < 0.5
 
 
-def test_pose_jitter_has_the_stated_size():
-    rng = np.random.default_rng(0)
-    pose = np.eye(4)
-    pose[:3, 3] = (10, 20, 30)
-    moved = np.stack([jitter_pose(pose, rng, 0.01, 0.02) for _ in range(2000)])
-    assert (moved[:, :3, 3] - pose[:3, 3]).std(axis=0) == pytest.approx([0.01] * 3, rel=0.1)
-    angles = np.arccos(np.clip((np.trace(moved[:, :3, :3], axis1=1, axis2=2) - 1) / 2, -1, 1))
-    assert np.sqrt(np.mean(angles**2)) == pytest.approx(0.02 * np.sqrt(3), rel=0.1)
-    np.testing.assert_array_equal(jitter_pose(pose, rng, 0.0, 0.0), pose)
+def test_streaks_run_along_the_rows():
+    sensor = SensorNoise("streaks", streak_share=0.2)
+    clean = np.full((120, 640), 2.0, np.float32)
+    noisy = sensor.apply(clean, PinholeCamera(640, 120, 500.0, 500.0, 319.5, 59.5), np.random.default_rng(0))
+    wrong = np.abs(noisy - clean) > 1e-3
+    assert 0.12 < wrong.mean() < 0.28
+    along, across = (
+        (wrong[a] & wrong[b]).mean()
+        for a, b in (
+            ((slice(None), slice(8, None)), (slice(None), slice(None, -8))),
+            ((slice(8, None), slice(None)), (slice(None, -8), slice(None))),
+        )
+    )
+    assert along > 3 * across
+    assert np.std(1 / noisy[wrong] - 0.5) == pytest.approx(sensor.streak_inverse_m, rel=0.3)

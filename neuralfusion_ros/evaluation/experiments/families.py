@@ -9,7 +9,7 @@ from typing import ClassVar
 from neuralfusion_ros.evaluation.bench import Bench
 from neuralfusion_ros.evaluation.experiment import Inputs, Page, numbers_within, setting
 from neuralfusion_ros.evaluation.experiments.ladders import ladder_page
-from neuralfusion_ros.training.sensor_noise import FAMILIES, TRAINING_FAMILIES
+from neuralfusion_ros.training.sensor_families import FAMILIES, TRAINING_FAMILIES
 
 _TEXT = """Sensors that work in different ways, all with {level:g} times their own axial noise and {percent:g} %
 outliers. Families marked with * were left out of the training: what the network does there it has not practised. Time

@@ -26,7 +26,7 @@ from neuralfusion_ros.evaluation.plots import sweep_figure
 from neuralfusion_ros.evaluation.rooms import Room, clean_views, noisy_frames, score_on_the_way
 from neuralfusion_ros.evaluation.score_columns import BASELINES_TEXT, METRICS_TEXT, NOISE_TEXT
 from neuralfusion_ros.evaluation.sweep import Case, sweep_body, sweep_numbers
-from neuralfusion_ros.training.sensor_noise import LEVELS
+from neuralfusion_ros.training.sensor_families import LEVELS
 
 _TEXT = """Scores after the first 5, 10, 20, ... frames of the same map, at noise {level}. The frames of a sequence
 come in one random order, drawn with the seed, so that also few frames come from all over the room.

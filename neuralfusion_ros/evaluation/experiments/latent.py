@@ -15,7 +15,7 @@ from neuralfusion_ros.evaluation.places import Place
 from neuralfusion_ros.evaluation.rooms import noisy_frames
 from neuralfusion_ros.evaluation.tables import markdown_table
 from neuralfusion_ros.mapping.mapper import Mapper
-from neuralfusion_ros.training.sensor_noise import LEVELS
+from neuralfusion_ros.training.sensor_families import LEVELS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -24,7 +24,7 @@ from neuralfusion_ros.evaluation.score_columns import (
     NOISE_TEXT,
 )
 from neuralfusion_ros.evaluation.tables import Column, markdown_table
-from neuralfusion_ros.training.sensor_noise import LEVELS
+from neuralfusion_ros.training.sensor_families import LEVELS
 
 _TEXT = """Models on the same noisy frames, noise {level}. A run is one weights file with one seed of the noise; its
 score is the mean over the rooms. Given are the mean over the runs and, after it, their standard deviation; with a

@@ -9,7 +9,7 @@ from typing import ClassVar
 from neuralfusion_ros.evaluation.bench import Bench
 from neuralfusion_ros.evaluation.experiment import Inputs, Page, one_of, setting
 from neuralfusion_ros.evaluation.experiments.ladders import ladder_page
-from neuralfusion_ros.training.sensor_noise import LEVELS
+from neuralfusion_ros.training.sensor_families import LEVELS
 
 _TEXT = """One structured-light sensor at growing strength: noise and outliers grow together. Axial noise is 0, 2, 5 and
 10 times that of a Kinect v1 and outliers are 0, 1, 5 and 14 % of the pixels for clean, mild, hard and extreme.

@@ -20,7 +20,7 @@ from neuralfusion_ros.evaluation.plots import AXIS_NAMES, LEARNED_COLOUR, PANELS
 from neuralfusion_ros.evaluation.rooms import Room, noisy_frames
 from neuralfusion_ros.evaluation.score_columns import MAP_COLUMNS, METRICS_TEXT, NOISE_TEXT
 from neuralfusion_ros.evaluation.tables import Column, markdown_table
-from neuralfusion_ros.training.sensor_noise import LEVELS
+from neuralfusion_ros.training.sensor_families import LEVELS
 
 _TEXT = """The same noisy frames, noise {level}, fused in {count} random orders. The spread is the largest minus the
 least score. TSDF is Open3D's fusion with a truncation of 4 voxels, for comparison; our own TSDF does not depend on the

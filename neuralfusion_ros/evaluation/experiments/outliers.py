@@ -9,7 +9,7 @@ from typing import ClassVar
 from neuralfusion_ros.evaluation.bench import Bench
 from neuralfusion_ros.evaluation.experiment import Inputs, Page, numbers_within, one_of, setting
 from neuralfusion_ros.evaluation.experiments.ladders import ladder_page
-from neuralfusion_ros.training.sensor_noise import LEVELS
+from neuralfusion_ros.training.sensor_families import LEVELS
 
 _TEXT = """The share of outlier pixels grows, everything else of the sensor stays as at level {level}. Half of the
 outliers are single pixels, half blobs; half lie anywhere between 0.3 and 8 m, half 5 to 50 cm off the surface.

@@ -22,7 +22,7 @@ from neuralfusion_ros.evaluation.score_columns import (
 )
 from neuralfusion_ros.evaluation.sweep import Case
 from neuralfusion_ros.evaluation.tables import markdown_table, score_table
-from neuralfusion_ros.training.sensor_noise import LEVELS
+from neuralfusion_ros.training.sensor_families import LEVELS
 
 _TEXT = "Synthetic rooms with simulated sensor noise against their exact geometry.\n"
 _SUMMARY = ("MAD mm", "IoU", "accuracy mm", "F 1 cm", "F 2 cm")

@@ -24,7 +24,7 @@ from neuralfusion_ros.evaluation.rooms import noisy_frames
 from neuralfusion_ros.evaluation.score_columns import BASELINES_TEXT, METRICS_TEXT, NOISE_TEXT
 from neuralfusion_ros.evaluation.sweep import Case, sweep_body, sweep_numbers
 from neuralfusion_ros.mapping.camera import PinholeCamera
-from neuralfusion_ros.training.sensor_noise import LEVELS
+from neuralfusion_ros.training.sensor_families import LEVELS
 
 _TEXT = """The same weights with other voxel sizes and other image sizes, at noise {level}. The released networks are
 trained with voxels of 2 to 4 cm and images of 320x240, 480x360 and 640x480.

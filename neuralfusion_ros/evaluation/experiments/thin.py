@@ -23,7 +23,7 @@ from neuralfusion_ros.evaluation.surfaces import sample_surface
 from neuralfusion_ros.evaluation.tables import markdown_table
 from neuralfusion_ros.evaluation.thin_scene import ThinItem, camera_circle, thin_items, thin_scene
 from neuralfusion_ros.evaluation.thin_scores import ThinScores, thin_scores
-from neuralfusion_ros.training.sensor_noise import LEVELS
+from neuralfusion_ros.training.sensor_families import LEVELS
 
 _TEXT = """Rods and plates of known thickness hang in a circle in an empty room; the camera goes around them once, 0.85
 m outside the circle, at noise {level}. The seed gives their places and the noise. Rods are 0.8 m long, plates 0.3 m x
