@@ -109,7 +109,7 @@ def look_up_updates(
         voxel.index_select(0, near.index_select(0, in_band)),
         updates.confidence.reshape(-1).index_select(0, slot),
         corrected.clamp(-1, 1),
-        updates.vectors.reshape(-1, updates.vectors.shape[-1]).index_select(0, slot),
+        updates.vectors.flatten(end_dim=-2).index_select(0, slot),
         torch.cat((voxel[ahead > 2], voxel[near[distance > 1]])),
     )
 

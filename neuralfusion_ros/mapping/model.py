@@ -27,7 +27,7 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True)
 class Architecture:
-    """The shape of the networks. latent_channels: length of a voxel's latent vector."""
+    """The shape of the networks. latent_channels: length of a voxel's latent vector; 0 for evidence alone."""
 
     latent_channels: int = 8
     fusion_width: int = 48
@@ -35,8 +35,9 @@ class Architecture:
 
     def __post_init__(self) -> None:
         for name, size in asdict(self).items():
-            if not isinstance(size, int) or not 1 <= size <= 4096:
-                raise ValueError(f"{name} must be a whole number in 1..4096, got {size!r}")
+            least = 0 if name == "latent_channels" else 1
+            if not isinstance(size, int) or not least <= size <= 4096:
+                raise ValueError(f"{name} must be a whole number in {least}..4096, got {size!r}")
 
 
 class LatentModel(nn.Module):

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 
 from neuralfusion_ros.mapping.model import Architecture
+from neuralfusion_ros.training.ablation import PARTS
 
 LEAST_STREAM_FRAMES = 6
 _LARGEST_STRIDE = 3
@@ -42,7 +43,8 @@ class TrainingSettings:
     per step. frames_per_step: frames that the gradient passes through. queries: places judged per step.
     checkpoint_steps: steps from one checkpoint to the next; all maps begin anew there. start_from: .safetensors file
     whose weights are the first ones; what it lacks begins as ever. learn: beginning of the names of the weights that
-    are trained, such as `translator.inside`; empty for all.
+    are trained, such as `translator.inside`; empty for all. without: parts of the method that are left out, see
+    ablation.PARTS.
     """
 
     steps: int | None = 4000
@@ -59,6 +61,7 @@ class TrainingSettings:
     checkpoint_steps: int = 250
     start_from: str = ""
     learn: str = ""
+    without: tuple[str, ...] = ()
     architecture: Architecture = field(default_factory=Architecture)
     data: DataSettings = field(default_factory=DataSettings)
 
@@ -76,6 +79,9 @@ class TrainingSettings:
         for name in ("translator_rate", "fusion_rate", "weight_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise SettingsError(f"{name} must be in 0..1, got {getattr(self, name)}")
+        for part in self.without:
+            if part not in PARTS:
+                raise SettingsError(f"without: there is no part {part!r}; there are {', '.join(PARTS)}")
         if not 0 < self.clip_norm < math.inf:
             raise SettingsError(f"clip_norm must be more than 0, got {self.clip_norm}")
 

@@ -21,6 +21,7 @@ _KINDS: dict[Any, str] = {
     int | None: "a whole number or null",
     float | None: "a number or null",
     tuple[int, ...]: "a list of whole numbers",
+    tuple[str, ...]: "a list of texts",
 }
 
 
@@ -68,8 +69,9 @@ def _converted(value: object, kind: Any, current: object, name: str) -> Any:
     if kind is str:
         if isinstance(value, str):
             return value
-    elif kind == tuple[int, ...]:
-        if isinstance(value, list) and all(type(item) is int for item in value):
+    elif kind in (tuple[int, ...], tuple[str, ...]):
+        wanted = int if kind == tuple[int, ...] else str
+        if isinstance(value, list) and all(type(item) is wanted for item in value):
             return tuple(value)
     # bool is a kind of int in Python, but not here.
     elif type(value) is int or (type(value) is float and kind in (float, float | None)):

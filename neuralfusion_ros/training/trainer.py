@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from neuralfusion_ros.mapping.model import LatentModel
+from neuralfusion_ros.training.ablation import leave_out
 from neuralfusion_ros.training.errors import TrainingError
 from neuralfusion_ros.training.growing_map import GrowingMap
 from neuralfusion_ros.training.losses import map_loss, sample_queries
@@ -127,6 +128,7 @@ def first_model(settings: TrainingSettings) -> LatentModel:
     model = LatentModel(settings.architecture)
     if settings.start_from:
         _begin_with(model, settings.start_from)
+    leave_out(model, settings.without)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(settings.learn))
     if not _learning(model):

@@ -13,7 +13,7 @@ from neuralfusion_ros.training.settings import DataSettings, SettingsError, Trai
 from neuralfusion_ros.training.settings_file import read_values, with_values
 
 OTHER = TrainingSettings(
-    7, 2.5, 3, 4, 2, 99, 1e-3, 1e-4, 0.0, 5, 2.0, 10, "a.safetensors", "fusion",
+    7, 2.5, 3, 4, 2, 99, 1e-3, 1e-4, 0.0, 5, 2.0, 10, "a.safetensors", "fusion", ("correction",),
     Architecture(3, 4, 5), DataSettings(2, 3, 20, (64, 128)),
 )  # fmt: skip
 
@@ -57,7 +57,9 @@ def test_what_is_not_named_stays(tmp_path):
         ("seed: -1", "seed must be in 0"),
         ("streams: 0", "streams must be at least 1, got 0"),
         ("architecture: 8", "architecture must hold keys and values, not 8"),
-        ("architecture: {latent_channels: 0}", r"architecture\.latent_channels must be a whole number in 1\.\.4096"),
+        ("architecture: {latent_channels: -1}", r"architecture\.latent_channels must be a whole number in 0\.\.4096"),
+        ("without: [codes]", "without: there is no part .codes.; there are map_input,"),
+        ("without: correction", "without must be a list of texts, not text .correction."),
         ("data: {image_widths: 640}", r"data\.image_widths must be a list of whole numbers, not 640"),
         ("data: {image_widths: [8]}", r"data\.image_widths must be widths in 64"),
         ("data: {frames: 17}", r"data\.frames must be at least 18, got 17"),

@@ -19,6 +19,7 @@ class CompiledFusion:
     """The same function as the network whose weights it has when it is made, without gradients."""
 
     def __init__(self, network: FusionNetwork) -> None:
+        self._latent_channels = network.latent_channels
         weight, bias = network.leave.weight.detach(), network.leave.bias.detach()
         self._enter = _Linear(network.enter.weight.detach(), network.enter.bias.detach())
         self._mix = [_CompiledMix(mix) for mix in network.mix if isinstance(mix, Mix)]
@@ -31,7 +32,8 @@ class CompiledFusion:
         hidden = self._enter(inputs).relu_()
         for mix in self._mix:
             hidden = mix(hidden)
-        return ray_updates(self._head(hidden), self._vectors(hidden).unflatten(-1, (SAMPLES, -1)))
+        vectors = self._vectors(hidden).unflatten(-1, (SAMPLES, self._latent_channels))
+        return ray_updates(self._head(hidden), vectors)
 
 
 class _Linear:

@@ -84,6 +84,17 @@ def test_the_same_map_after_every_frame(model):
     assert torch.equal(compiled.take_changed().unique(dim=0), reference.take_changed().unique(dim=0))
 
 
+def test_a_map_of_evidence_alone():
+    model = LatentModel(Architecture(latent_channels=0, fusion_width=16, translator_width=8)).eval()
+    compiled, reference = (Mapper(model, SETTINGS, compiled=choice) for choice in (True, False))
+    for frame in range(3):
+        for mapper in (compiled, reference):
+            mapper.integrate(depth_image(frame), pose(frame), CAMERA)
+        assert_equal_up_to_rounding(compiled.grid, reference.grid)
+    assert compiled.grid.channels == 4
+    assert int((compiled.grid.values[..., WEIGHT] > 1).sum()) > 1000
+
+
 def test_a_full_map_refuses_the_same_blocks(model):
     tight = MapSettings(voxel_size_m=VOXEL_M, max_bytes=1 << 20)
     compiled, reference = (Mapper(model, tight, compiled=choice) for choice in (True, False))
