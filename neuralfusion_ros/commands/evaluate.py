@@ -20,6 +20,7 @@ from neuralfusion_ros.evaluation.ground_truth import SAMPLES
 from neuralfusion_ros.evaluation.pages import page_text, write_page
 from neuralfusion_ros.evaluation.places import default_rooms
 from neuralfusion_ros.evaluation.registry import EXPERIMENTS
+from neuralfusion_ros.evaluation.score_store import ScoreStore
 from neuralfusion_ros.mapping.model import load_model
 
 _EXAMPLE = """examples:
@@ -80,6 +81,12 @@ def _add_common_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--methods", choices=METHODS, default="all", help="what to measure (default %(default)s)")
     parser.add_argument(
+        "--keep",
+        metavar="DIR",
+        type=Path,
+        help="keep what TSDF scores there, and take it from there in later runs, for example with another model",
+    )
+    parser.add_argument(
         "--output", metavar="DIR", type=Path, default=Path("docs/results"), help="folder to write (default %(default)s)"
     )
 
@@ -125,6 +132,7 @@ def _bench(args: argparse.Namespace) -> Bench:
         seeds=_parsed("--seeds", args.seeds, whole_numbers(0)),
         image_size=_parsed("--image-size", args.image_size, image_sizes)[0],
         samples=args.samples,
+        store=ScoreStore(args.keep) if args.keep else None,
     )
     if bench.with_learned:
         load_model(args.model, bench.device)

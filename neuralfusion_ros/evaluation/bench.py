@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from neuralfusion_ros.evaluation.method import FusionMethod, Triangles
 from neuralfusion_ros.evaluation.metrics import MapScores
 from neuralfusion_ros.evaluation.places import Place, open_place
 from neuralfusion_ros.evaluation.rooms import Room, judged, score_methods
+from neuralfusion_ros.evaluation.score_store import ScoreStore, measurement_key
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.mapping.model import LatentModel, load_model
 from neuralfusion_ros.mapping.settings import MapSettings
@@ -41,7 +43,7 @@ class Bench:
     """settings: of every map. methods: one of METHODS. inputs: rooms as for open_place, or a recording.
 
     frames: that many, spread over each sequence; all if None. image_size: of procedural rooms. samples: points drawn
-    on true surfaces. progress: gives a function to call after every frame.
+    on true surfaces. progress: gives a function to call after every frame. store: keeps what TSDF methods score.
     """
 
     progress: Progress
@@ -54,6 +56,7 @@ class Bench:
     seeds: tuple[int, ...] = (0,)
     image_size: tuple[int, int] = (640, 480)
     samples: int = SAMPLES
+    store: ScoreStore | None = None
 
     @property
     def with_learned(self) -> bool:
@@ -101,10 +104,22 @@ class Bench:
         self, label: str, room: Room, frames: list[Frame], methods: list[FusionMethod] | None = None
     ) -> list[MapScores]:
         """Scores of all methods, or of these, after the frames."""
+        settings = replace(self.settings, voxel_size_m=room.truth.voxel_size_m)
         if methods is None:
-            methods = self.fusions(room.truth.mesh, replace(self.settings, voxel_size_m=room.truth.voxel_size_m))
+            methods = self.fusions(room.truth.mesh, settings)
+        scores: list[MapScores] = []
         with self.progress(label, len(methods) * len(frames)) as advance:
-            return score_methods(methods, frames, room, lambda name: advance(note=name))
+
+            def measured(method: FusionMethod) -> list[MapScores]:
+                return score_methods([method], frames, room, lambda name: advance(note=name))
+
+            for method in methods:
+                if self.store is None or isinstance(method, LearnedFusion):
+                    scores += measured(method)
+                else:
+                    key = measurement_key(method, frames, room, settings)
+                    scores += self.store.scores(key, partial(measured, method))
+        return scores
 
     def input_names(self) -> tuple[str, ...]:
         """The inputs without their places on this machine."""

@@ -8,15 +8,15 @@ the result is a model file like any other.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
-from torch import nn
 
 from neuralfusion_ros.mapping.fuse import HEAD_CHANNELS
 from neuralfusion_ros.mapping.model import LatentModel
 from neuralfusion_ros.mapping.ray_image import RAY_FEATURES
 
-Held = Iterator[tuple[nn.Parameter, torch.Tensor]]
+Held = Iterator[tuple[torch.Tensor, torch.Tensor]]
 """Parameters, and which of their numbers stay 0: a mask of the same shape."""
 
 _CORRECTION, _CONFIDENCE, _VECTORS = slice(0, 1), slice(1, HEAD_CHANNELS), slice(HEAD_CHANNELS, None)
@@ -30,7 +30,11 @@ def leave_out(model: LatentModel, parts: Sequence[str]) -> None:
             with torch.no_grad():
                 parameter.masked_fill_(mask, 0.0)
             # A gradient that is always 0 leaves a weight of 0 where it is, also with weight decay and moments.
-            parameter.register_hook(lambda gradient, mask=mask: gradient.masked_fill(mask, 0.0))
+            parameter.register_hook(partial(_hold, mask))
+
+
+def _hold(mask: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    return gradient.masked_fill(mask, 0.0)
 
 
 def _outputs(rows: slice) -> Callable[[LatentModel], Held]:
