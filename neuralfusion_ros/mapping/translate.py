@@ -14,10 +14,12 @@ from torch import nn
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, BlockGrid
 from neuralfusion_ros.mapping.extract import read_states, voxel_rows
-from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, MEAN, WEIGHT, state_features
+from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, WEIGHT, state_features
 
 HALO = 2  # voxels around a block that its translation depends on
-_CARVED_MEAN_FEATURE = 2
+_BASE_FEATURES = (0, 1, 2)  # weight, mean, and mean with free space counted
+_CENTRE = 13  # of 3x3x3 voxels
+_FREE = (1.0, 0.0)  # TSDF and occupancy of free space
 _BLOCKS_AT_ONCE = 32  # more leave the cache of a processor
 _POINTS_AT_ONCE = 1 << 15
 
@@ -44,7 +46,7 @@ class TranslatorNetwork(nn.Module):
             self.heads.bias.zero_()
 
     def translate_blocks(self, states: torch.Tensor, offsets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """TSDF in truncations and occupancy, (B, 512, K) each, at K points of every voxel.
+        """TSDF in truncations and occupancy, (B, 512, K) each, at K points of every voxel; free where is_asked is not.
 
         states: (B, 12, 12, 12, C) blocks with their halo. offsets: (K, 3) from the voxel's centre, in voxels.
         """
@@ -52,40 +54,56 @@ class TranslatorNetwork(nn.Module):
         volume = features.permute(0, 4, 1, 2, 3)  # channels last: the fastest layout, and no copy
         context = self.near(volume[:, :, 1:-1, 1:-1, 1:-1]) + self.far(volume)
         inner = slice(HALO, -HALO)
-        centre = states[:, inner, inner, inner].reshape(len(states) * BLOCK_VOXELS, -1).float()
-        context = F.gelu(context.permute(0, 2, 3, 4, 1).reshape(len(centre), -1))
-        decided = [self._decide(context, centre, offset.expand(len(centre), 3)) for offset in offsets]
-        tsdf, occupancy_logit = (torch.stack(part, dim=-1) for part in zip(*decided, strict=True))
+        asked = is_asked(states[:, inner, inner, inner]).reshape(-1).nonzero().squeeze(-1)
+        context = context.permute(0, 2, 3, 4, 1).reshape(len(states) * BLOCK_VOXELS, -1)
+        centre = features[:, inner, inner, inner].reshape(len(context), -1)
+        context, centre = F.gelu(context.index_select(0, asked)), centre.index_select(0, asked)
+        tsdf, occupancy = (
+            states.new_full((len(features) * BLOCK_VOXELS, len(offsets)), free, dtype=torch.float32) for free in _FREE
+        )
+        for k, offset in enumerate(offsets):
+            tsdf[asked, k], occupancy_logit = self._decide(context, centre, offset)
+            occupancy[asked, k] = torch.sigmoid(occupancy_logit)
         shape = (len(states), BLOCK_VOXELS, len(offsets))
-        return tsdf.reshape(shape), torch.sigmoid(occupancy_logit).reshape(shape)
+        return tsdf.reshape(shape), occupancy.reshape(shape)
 
     def forward(self, near: torch.Tensor, far: torch.Tensor, offset: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """TSDF in truncations and occupancy logit, (Q,) each, at one point of each of Q voxels.
 
         near: (Q, 27, C) states of the 3x3x3 neighbourhood. far: the same at twice the spacing. offset: (Q, 3).
-        Equal to translate_blocks, for single voxels.
+        For voxels that are asked about equal to translate_blocks.
         """
-        context = self._gathered(self.near, near) + self._gathered(self.far, far)
-        return self._decide(F.gelu(context), near[:, 13], offset)
-
-    @staticmethod
-    def _gathered(convolution: nn.Conv3d, states: torch.Tensor) -> torch.Tensor:
-        inputs = state_features(states).transpose(1, 2).reshape(len(states), -1)
-        return F.linear(inputs, convolution.weight.reshape(len(convolution.weight), -1), convolution.bias)
+        near_features, far_features = state_features(near), state_features(far)
+        context = _gathered(self.near, near_features) + _gathered(self.far, far_features)
+        return self._decide(F.gelu(context), near_features[:, _CENTRE], offset)
 
     def _decide(
-        self, context: torch.Tensor, centre: torch.Tensor, offset: torch.Tensor
+        self, context: torch.Tensor, features: torch.Tensor, offset: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        features = state_features(centre)
+        """TSDF and occupancy logit, (n,) each, from (n, width) of the surroundings and (n, F) of the voxels."""
         hidden = context
         for layer, shift in zip(self.hidden, self.inside.shifts, strict=True):
             hidden = F.gelu(layer(torch.cat((hidden, features), dim=-1)) + shift(offset))
         delta, occupancy_logit, gate = self.heads(hidden).unbind(-1)
-        carved_mean = features[:, _CARVED_MEAN_FEATURE]
-        band_mean = torch.where(centre[:, WEIGHT] > 0, centre[:, MEAN], carved_mean)
+        weight, mean, carved_mean = (features[:, k] for k in _BASE_FEATURES)
+        band_mean = torch.where(weight > 0, mean, carved_mean)
         base = torch.lerp(carved_mean, band_mean, torch.sigmoid(gate)).clamp(-0.98, 0.98)
         change = (self.inside.slope(hidden) * offset).sum(-1)
         return torch.tanh(torch.atanh(base) + delta + change), occupancy_logit
+
+
+def is_asked(states: torch.Tensor) -> torch.Tensor:
+    """(..., C) states to (...) bool: the network is asked about the voxel.
+
+    Where no frame ever measured a surface nearby there is none: such voxels are free, or unknown.
+    """
+    return states[..., WEIGHT] > 0
+
+
+def _gathered(convolution: nn.Conv3d, features: torch.Tensor) -> torch.Tensor:
+    """The convolution at the middle of each of Q neighbourhoods of (27, F) features."""
+    inputs = features.transpose(1, 2).reshape(len(features), -1)
+    return F.linear(inputs, convolution.weight.reshape(len(convolution.weight), -1), convolution.bias)
 
 
 class _Inside(nn.Module):
@@ -127,9 +145,13 @@ def translate_points(
     parts = []
     for some, offset in zip(voxels.split(_POINTS_AT_ONCE), offsets.split(_POINTS_AT_ONCE), strict=True):
         near, far = (read_states(latent, voxel_rows(latent, some[:, None] + step * around)) for step in (1, 2))
-        parts.append(translator(near, far, offset))
-    tsdf, occupancy_logit = (torch.cat(part) for part in zip(*parts, strict=True))
-    return tsdf, torch.sigmoid(occupancy_logit)
+        tsdf, occupancy_logit = translator(near, far, offset)
+        asked = is_asked(near[:, _CENTRE])
+        parts.append(
+            [torch.where(asked, *part) for part in zip((tsdf, torch.sigmoid(occupancy_logit)), _FREE, strict=True)]
+        )
+    tsdf, occupancy = (torch.cat(part) for part in zip(*parts, strict=True))
+    return tsdf, occupancy
 
 
 def states_with_halo(latent: BlockGrid, keys: torch.Tensor) -> torch.Tensor:
