@@ -19,7 +19,8 @@ BLOCK_VOXELS = BLOCK_SIZE**3
 class BlockGrid:
     """Values of `channels` numbers per voxel, allocated block by block.
 
-    voxel_size_m: edge of a voxel. max_bytes: the pool never grows beyond it; blocks that do not fit are refused.
+    voxel_size_m: edge of a voxel. max_bytes: the pool never grows beyond it; blocks that do not fit are refused. Where
+    the machine has less, max_blocks shrinks to what it has, until `clear`.
     dtype: of the stored values. A block keeps its row in the pool until `remove` or `clear`.
     """
 
@@ -36,6 +37,7 @@ class BlockGrid:
         self.voxel_size_m = voxel_size_m
         self.channels = channels
         self.device = torch.device(device)
+        self._max_bytes = max_bytes
         self.max_blocks = max_bytes // (BLOCK_VOXELS * channels * dtype.itemsize)
         self._pool = torch.zeros((0, BLOCK_VOXELS, channels), dtype=dtype, device=self.device)
         self._keys = torch.zeros((0, 3), dtype=torch.int32, device=self.device)
@@ -72,7 +74,7 @@ class BlockGrid:
     def clear(self) -> None:
         """Forgets every block and gives the memory back."""
         self.__init__(  # type: ignore[misc]
-            self.channels, self.voxel_size_m, self.device, self._pool.dtype, self.max_blocks * self._block_bytes
+            self.channels, self.voxel_size_m, self.device, self._pool.dtype, self._max_bytes
         )
 
     def find(self, keys: torch.Tensor) -> torch.Tensor:
@@ -92,11 +94,11 @@ class BlockGrid:
         packed = pack_keys(keys).unique()
         out_of_range = int((packed == OUT_OF_RANGE).sum())
         packed = packed[(packed != OUT_OF_RANGE) & (self.index.find(packed) < 0)]
+        self._reserve(min(self.n_blocks + len(packed), self.max_blocks))
         room = self.max_blocks - self.n_blocks
         refused = out_of_range + max(0, len(packed) - room)
         packed = packed[: max(0, room)]
         first = self.n_blocks
-        self._reserve(first + len(packed))
         self.n_blocks += len(packed)
         self._keys[first : self.n_blocks] = unpack_keys(packed)
         self.index.insert(packed, torch.arange(first, self.n_blocks, device=self.device))
@@ -131,16 +133,19 @@ class BlockGrid:
         self.values[rows[kept]] = values[kept].to(self._pool.dtype)
         return refused
 
-    @property
-    def _block_bytes(self) -> int:
-        return BLOCK_VOXELS * self.channels * self._pool.dtype.itemsize
-
     def _reserve(self, n_blocks: int) -> None:
+        """Makes the pool at least so large, or lowers max_blocks to what it has when the machine is out of memory."""
         capacity = len(self._pool)
         if n_blocks <= capacity:
             return
         capacity = min(max(n_blocks, capacity + capacity // 4, 256), self.max_blocks)
-        pool = torch.zeros((capacity, *self._pool.shape[1:]), dtype=self._pool.dtype, device=self.device)
+        try:
+            pool = torch.zeros((capacity, *self._pool.shape[1:]), dtype=self._pool.dtype, device=self.device)
+        except RuntimeError as error:  # torch has no type of its own for this on a CPU
+            if "memory" not in str(error):
+                raise
+            self.max_blocks = len(self._pool)
+            return
         pool[: self.n_blocks] = self.values
         keys = torch.zeros((capacity, 3), dtype=torch.int32, device=self.device)
         keys[: self.n_blocks] = self.keys

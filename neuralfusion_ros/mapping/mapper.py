@@ -23,6 +23,8 @@ from neuralfusion_ros.mapping.settings import MapSettings
 from neuralfusion_ros.mapping.surface_map import SurfaceMap
 from neuralfusion_ros.mapping.voxel_state import n_channels
 
+MAX_IMAGE_EDGE = 4096
+
 
 @dataclass(frozen=True)
 class FrameResult:
@@ -76,8 +78,8 @@ class Mapper:
     ) -> FrameResult:
         """Takes one (H, W) depth image in metres, 0 where nothing was measured, and its (4, 4) pose.
 
-        Raises ValueError when the image does not have the camera's size or the pose is not finite; the map then
-        stays as it was.
+        Raises ValueError when the image does not have the camera's size or is larger than 4096x4096, or when the pose
+        is not finite; the map then stays as it was.
         """
         pose, depth = self._check(depth_m, T_world_camera, camera)
         self._frame += 1
@@ -171,6 +173,8 @@ class Mapper:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         if depth_m.shape != (camera.height, camera.width):
             raise ValueError(f"depth image is {depth_m.shape[::-1]}, the camera {(camera.width, camera.height)}")
+        if max(depth_m.shape) > MAX_IMAGE_EDGE:
+            raise ValueError(f"depth image is {depth_m.shape[::-1]}, the largest is {MAX_IMAGE_EDGE}x{MAX_IMAGE_EDGE}")
         if np.shape(T_world_camera) != (4, 4) or not np.isfinite(T_world_camera).all():
             raise ValueError("the pose must be a finite 4x4 matrix")
         pose = torch.as_tensor(np.asarray(T_world_camera), dtype=torch.float32, device=self.device)

@@ -154,7 +154,8 @@ class FusionWork:
         self.blocks_dropped += result.blocks_dropped
         if result.blocks_refused:
             self.blocks_refused += result.blocks_refused
-            text = f"The map has no room for {result.blocks_refused} new blocks; see max_map_bytes."
+            held = f"it holds {self.n_blocks} of at most {self._mapper.grid.max_blocks} ({self.map_bytes >> 20} MiB)"
+            text = f"The map has no room for {result.blocks_refused} new blocks: {held}; see max_map_bytes."
             self._rejections.reject("map_full", text)
 
     def _publish(self) -> float | None:

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sparse grid: stable rows, a byte cap that holds, growth without loss, little memory per voxel."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -123,6 +126,35 @@ def test_set_blocks_allocates_overwrites_and_reports_refusals():
     kept = grid.find(line(1, 4)) >= 0
     assert torch.equal(grid.values[grid.find(line(1, 4))[kept]].float(), values[kept])
     assert (grid.values[grid.find(line(0, 1))] == 3).all()
+
+
+def test_a_machine_without_memory_makes_a_full_map_that_lives_on():
+    """In a process of its own that may take 300 MB more than it has when it begins."""
+    script = """
+import resource
+import torch
+from neuralfusion_ros.mapping.block_grid import BlockGrid
+
+grid = BlockGrid(12, 0.05, max_bytes=8 << 30)
+taken = 1024 * int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1])
+resource.setrlimit(resource.RLIMIT_AS, (taken + (300 << 20), resource.RLIM_INFINITY))
+refused = 0
+for first in range(0, 100_000, 1000):
+    keys = torch.stack([torch.arange(first, first + 1000)] + [torch.zeros(1000, dtype=torch.int64)] * 2, dim=-1)
+    refused = grid.allocate(keys)
+    grid.values[grid.find(keys).clamp(min=0)] = 1.0
+    if refused:
+        break
+assert 2000 < grid.n_blocks == grid.max_blocks < 30_000, grid.n_blocks
+assert float(grid.values[::7].float().min()) == 1
+grid.remove(torch.arange(1000))
+assert grid.allocate(keys) == max(0, refused - 1000)
+assert (grid.find(keys)[:1000 - max(0, refused - 1000)] >= 0).all()
+grid.clear()
+assert grid.max_blocks == (8 << 30) // (512 * 12 * 2)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def test_clear_gives_the_memory_back_and_keeps_the_settings():

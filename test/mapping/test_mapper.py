@@ -157,6 +157,13 @@ def test_an_image_of_another_size_is_refused(shape):
     assert content(mapper) == before
 
 
+@pytest.mark.parametrize("size", [(4097, 8), (8, 4097)])
+def test_a_huge_image_is_refused_with_its_size(size):
+    camera = PinholeCamera(*size, 50.0, 50.0, 2.0, 2.0)
+    with pytest.raises(ValueError, match=rf"depth image is \({size[0]}, {size[1]}\), the largest is 4096x4096"):
+        new_mapper().integrate(np.ones(size[::-1], np.float32), POSES[0], camera)
+
+
 @pytest.mark.parametrize("entry", [(0, 0), (1, 3), (2, 2), (3, 3)])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_pose_that_is_not_finite_is_refused(entry, value):
