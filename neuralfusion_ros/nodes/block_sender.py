@@ -20,6 +20,7 @@ MAX_UNACKNOWLEDGED = 32
 _REMOVALS_PER_MESSAGE = 4096
 _SEQUENCES = 2**32
 _STALLED_S = 2.0
+_ECHOES, _ECHO_AFTER_S = 3, 0.4
 
 
 class BlockSender:
@@ -35,6 +36,7 @@ class BlockSender:
         self.frame_id, self._model_hash = frame_id, model_hash
         self._waiting = self._removed = torch.zeros(0, dtype=torch.int64)
         self._unacknowledged, self._held_since_s = 0, 0.0
+        self._echoes_left, self._sent_s = 0, 0.0
         self._begin_map()
 
     @property
@@ -80,7 +82,20 @@ class BlockSender:
             if self._must_hold():
                 return False
             self._send_one(grid, stamp_ns)
+            self._echoes_left = _ECHOES
         return True
+
+    def echo(self, grid: BlockGrid, stamp_ns: int) -> float | None:
+        """After the last change, says a few times that nothing followed: so a receiver notices that it has lost it.
+
+        Returns the seconds until it wants to be called again, None when it has said enough.
+        """
+        wait_s = self._sent_s + _ECHO_AFTER_S - time.monotonic()
+        if self.has_work or not self._echoes_left or wait_s > 0:
+            return wait_s if self._echoes_left else None
+        self._echoes_left -= 1
+        self._send_one(grid, stamp_ns)
+        return _ECHO_AFTER_S
 
     def _begin_map(self) -> None:
         self.map_id, self.sequence, self._first_of_full = secrets.randbits(32), 0, False
@@ -112,6 +127,7 @@ class BlockSender:
         self.sequence = (self.sequence + 1) % _SEQUENCES
         self._first_of_full = False
         self._unacknowledged += 1
+        self._sent_s = time.monotonic()
 
     def _must_hold(self) -> bool:
         """True while the receivers lag behind. One that does not answer at all must not stop the others for ever."""

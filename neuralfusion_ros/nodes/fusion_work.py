@@ -166,7 +166,8 @@ class FusionWork:
             self.sender.add(self._mapper.take_changed(), self._mapper.take_removed())
             self._map_changed = False
         if not (self.sender.has_work and self.sender.has_receivers()):
-            return self._publishing.wait_s() if self._map_changed else None
+            echo_s = self.sender.echo(self._mapper.grid, self.newest_ns) if self.sender.has_receivers() else None
+            return self._publishing.wait_s() if self._map_changed else echo_s
         sent = self.sender.send(self._mapper.grid, self.newest_ns, _MESSAGES_AT_ONCE)
         return 0.0 if sent else _RECEIVERS_LAG_S
 

@@ -83,16 +83,21 @@ def wait_until():
 class LiveNode:
     """A fusion node in this process, as run_node would run it, and a node that plays the robot around it."""
 
-    def __init__(self, **parameters):
+    def __init__(self, *ros_args, **parameters):
         words = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
-        rclpy.init(args=["--ros-args", *words])
+        rclpy.init(args=["--ros-args", *ros_args, *words])
         self._executor = SingleThreadedExecutor()
         self.node = FusionNode()
         self.robot = rclpy.create_node("robot", use_global_arguments=False)
         self.failed: list[int] = []
-        for node in (self.node, self.robot):
-            self._executor.add_node(node)
-        self.node.begin(self.failed.append)
+        self._executor.add_node(self.robot)
+        self.add(self.node)
+
+    def add(self, node):
+        """Begins the work of another node in this process."""
+        self._executor.add_node(node)
+        node.begin(self.failed.append)
+        assert not self.failed
 
     def values(self):
         return self.node.report().values
@@ -122,9 +127,9 @@ def live(untrained):
     """Makes a running fusion node; one at a time."""
     nodes = []
 
-    def make(**parameters):
-        nodes.append(LiveNode(model=untrained, device="cpu", voxel_size=0.1, statistics_period_s=0.0, **parameters))
-        assert not nodes[-1].failed
+    def make(*ros_args, **parameters):
+        common = {"model": untrained, "device": "cpu", "voxel_size": 0.1, "statistics_period_s": 0.0}
+        nodes.append(LiveNode(*ros_args, **common, **parameters))
         return nodes[-1]
 
     yield make
