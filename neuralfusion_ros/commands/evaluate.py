@@ -34,6 +34,7 @@ no data. `neuralfusion evaluate EXPERIMENT --help` lists the options of an exper
 
 
 _COMMON = ("voxel_size", "max_depth", "frames", "seeds", "image_size", "samples", "methods")
+_OWN_MODELS = ("models", "ablation")  # they say themselves which models they measured
 _FOLDERS = re.compile(r"[^=,]*/")
 _ROOM_HELP = "sequence folder with gt_mesh.ply, or procedural:SEED"
 
@@ -161,7 +162,7 @@ def _conditions(args: argparse.Namespace, bench: Bench) -> dict[str, object]:
     }
     if bench.inputs:
         conditions["data"] = ", ".join(bench.input_names())
-    if bench.with_learned and args.experiment.name != "models":
+    if bench.with_learned and args.experiment.name not in _OWN_MODELS:
         model = bench.load()
         conditions["model"] = f"{model.name}, sha256 {model.sha256[:12]}, on {bench.device}"
     return conditions
@@ -184,7 +185,7 @@ def _command_line(args: argparse.Namespace, bench: Bench) -> str:
 def _words(name: str, value: Any) -> list[str]:
     """The value as on the command line; of files only the names."""
     every = value if isinstance(value, list) else [str(value)]
-    return [_FOLDERS.sub("", word) for word in every] if name in ("models", "objects") else every
+    return [_FOLDERS.sub("", word) for word in every] if name in ("models", "objects", "runs") else every
 
 
 def _settings(experiment: type[Experiment]) -> Iterable[Field[Any]]:

@@ -81,7 +81,7 @@ def one_of(known: Mapping[str, Any]) -> Callable[[str], tuple[str, ...]]:
 
     def parse(text: str) -> tuple[str, ...]:
         if unknown := sorted(set(names(text)) - set(known)):
-            raise ValueError(f"no level {', '.join(unknown)}; known: {', '.join(known)}")
+            raise ValueError(f"there is no {', '.join(unknown)}; known: {', '.join(known)}")
         return names(text)
 
     return parse

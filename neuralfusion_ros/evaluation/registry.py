@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from neuralfusion_ros.evaluation.experiment import Experiment
+from neuralfusion_ros.evaluation.experiments.ablation import Ablation
 from neuralfusion_ros.evaluation.experiments.families import FamilyComparison
 from neuralfusion_ros.evaluation.experiments.frames import FrameCounts
 from neuralfusion_ros.evaluation.experiments.holdout import Holdout
@@ -30,4 +31,5 @@ EXPERIMENTS: tuple[type[Experiment], ...] = (
     LatentPictures,
     ObjectProtocol,
     ModelComparison,
+    Ablation,
 )

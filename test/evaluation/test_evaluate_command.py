@@ -73,7 +73,7 @@ def test_holdout_predicts_the_other_frames(sphere_folder, model_file, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("rooms", "FOLDER", "--levels", "hard,strange"), "no level strange"),
+        (("rooms", "FOLDER", "--levels", "hard,strange"), "there is no strange; known"),
         (("rooms", "FOLDER", "--seeds", "-1"), "--seeds"),
         (("rooms", "FOLDER", "--frames", "0"), "--frames"),
         (("rooms", "FOLDER", "--voxel-size", "0"), "voxel size"),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,10 @@ import torch
 from PIL import Image
 
 from neuralfusion_ros.cli import main
+from neuralfusion_ros.evaluation.experiments import ablation
 from neuralfusion_ros.evaluation.registry import EXPERIMENTS
 from neuralfusion_ros.mapping.model import Architecture, LatentModel, save_model
+from neuralfusion_ros.training.settings import DataSettings, TrainingSettings
 
 ROOM = ("--rooms", "procedural:0:small", "--frames", "5")
 TINY = ("--voxel-size", "0.08", "--image-size", "96x72", "--samples", "1000", "--device", "cpu")
@@ -154,6 +156,35 @@ def test_objects_follow_the_protocol(evaluate):
     assert "Another data set" in page and "| NeuralFusion | 2.9 | 0.27 | 97.00 | 0.890 | 0.94 |" in page
 
 
+def test_an_ablation_trains_what_is_not_trained_yet(evaluate, tmp_path, monkeypatch, capsys):
+    tiny = TrainingSettings(streams=1, frames_per_step=1, data=DataSettings(1, 4, 18, (64,)))
+    no_network = replace(tiny, learn="translator", architecture=Architecture(latent_channels=0))
+    monkeypatch.setattr(ablation, "VARIANTS", {"full": tiny, "evidence": no_network})
+    words = (
+        *ROOM,
+        "--variants",
+        "evidence,full",
+        "--steps",
+        "2",
+        "--training-seeds",
+        "4,5",
+        "--runs",
+        tmp_path / "runs",
+    )
+    page, numbers, _ = evaluate("ablation", *words)
+    assert [run["model"] for run in numbers] == ["evidence"] * 2 + ["full"] * 2 + ["best TSDF"]
+    assert [run["file"] for run in numbers[2:4]] == ["full_4.safetensors", "full_5.safetensors"]
+    assert "for 2 steps with the seeds 4, 5" in page
+    assert "measured at noise hard" in " ".join(page.split())
+    files = {path: path.stat().st_mtime_ns for path in runs.glob("*.safetensors")}
+    assert len(files) == 8  # weights and checkpoints
+    _, same, _ = evaluate("ablation", *words, "--methods", "learned")
+    assert [run["rooms"] for run in same] == [run["rooms"] for run in numbers[:4]]
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+    assert main(["evaluate", "ablation", *map(str, words), "--steps", "3", "--output", str(tmp_path / "out")]) == 2
+    assert "is of a training with other settings; remove it" in capsys.readouterr().err
+
+
 def test_models_with_mean_and_spread(evaluate, model_files):
     a, b = model_files
     words = ("--models", a, f"both={a},{b}", "--seeds", "0,1")
@@ -171,7 +202,7 @@ def test_models_with_mean_and_spread(evaluate, model_files):
 def test_a_dozen_experiments_each_with_a_name_of_its_own():
     listed = [experiment.name for experiment in EXPERIMENTS]
     assert len(set(listed)) == len(listed)
-    assert SCORED | {"holdout", "orders", "thin", "latent", "models"} == set(listed)
+    assert SCORED | {"holdout", "orders", "thin", "latent", "models", "ablation"} == set(listed)
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: experiment.name)

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 from matplotlib.figure import Figure
 
+from neuralfusion_ros.datasets.recording import Frame
 from neuralfusion_ros.evaluation.baselines import tsdf_baselines
 from neuralfusion_ros.evaluation.bench import Bench
 from neuralfusion_ros.evaluation.experiment import ExperimentError, Inputs, Page, figure_link, one_of, setting
@@ -26,10 +27,11 @@ from neuralfusion_ros.evaluation.score_columns import (
 from neuralfusion_ros.evaluation.tables import Column, markdown_table
 from neuralfusion_ros.training.sensor_families import LEVELS
 
-_TEXT = """Models on the same noisy frames, noise {level}. A run is one weights file with one seed of the noise; its
+RUNS_TEXT = """A run is one weights file with one seed of the noise; its
 score is the mean over the rooms. Given are the mean over the runs and, after it, their standard deviation; with a
 single run there is none. Differences of the size of the spread say nothing.
 """
+_TEXT = "Models on the same noisy frames, noise {level}. "
 _TSDF = "best TSDF"
 Groups = Mapping[str, tuple[str, ...]]
 Runs = dict[str, dict[tuple[str, int], list[list[MapScores]]]]
@@ -71,40 +73,49 @@ class ModelComparison:
 
     def run(self, bench: Bench) -> Page:
         """Measures every model in every room."""
-        groups = model_groups(self.models or (bench.model,))
-        loaded = {file: bench.load(file) for files in groups.values() for file in files}  # a bad file is found now
-        runs: Runs = {}
-        conditions: dict[str, object] = {
-            f"model {name}": ", ".join(f"{Path(f).stem}, sha256 {loaded[f].sha256[:12]}" for f in files)
-            for name, files in groups.items()
-        }
-        for room in bench.rooms():
-            conditions["image size"] = f"{room.camera.width}x{room.camera.height}"
-            conditions["frames"] = f"{len(room.frames)} of each room"
-            for seed in bench.seeds:
-                self._score(bench, groups, room, seed, runs)
-        return Page(
-            "Models",
-            f"{_TEXT.format(level=self.level[0])}\n{NOISE_TEXT}{METRICS_TEXT}{BASELINES_TEXT}",
-            f"{figure_link(self.name, '', 'Scores of the models')}\n{models_table(runs)}",
-            _numbers(runs),
-            conditions,
-            {"": models_figure(runs)},
-        )
+        runs, conditions = score_models(bench, model_groups(self.models or (bench.model,)), self.level[0])
+        return models_page(self.name, "Models", f"{_TEXT.format(level=self.level[0])}{RUNS_TEXT}\n", runs, conditions)
 
-    def _score(self, bench: Bench, groups: Groups, room: Room, seed: int, runs: Runs) -> None:
-        """Adds the scores of one room with one seed."""
-        frames = noisy_frames(room, LEVELS[self.level[0]], seed)
-        for name, files in groups.items():
-            for file in files:
-                label = f"{room.name}, {name}"
-                scores = bench.score(label, room, frames, [bench.learned(model=file)])
-                runs.setdefault(name, {}).setdefault((file, seed), []).append(scores)
-        if bench.with_tsdf:
-            settings = bench.settings
-            plain = tsdf_baselines(room.truth.mesh, settings.voxel_size_m, settings.max_depth_m)
-            scores = bench.score(f"{room.name}, TSDF", room, frames, plain)
-            runs.setdefault(_TSDF, {}).setdefault(("", seed), []).append(scores)
+
+def score_models(bench: Bench, groups: Groups, level: str) -> tuple[Runs, dict[str, object]]:
+    """The scores of every model in every room, and what was measured on."""
+    loaded = {file: bench.load(file) for files in groups.values() for file in files}  # a bad file is found now
+    runs: Runs = {}
+    conditions: dict[str, object] = {
+        f"model {name}": ", ".join(f"{Path(f).stem}, sha256 {loaded[f].sha256[:12]}" for f in files)
+        for name, files in groups.items()
+    }
+    for room in bench.rooms():
+        conditions["image size"] = f"{room.camera.width}x{room.camera.height}"
+        conditions["frames"] = f"{len(room.frames)} of each room"
+        for seed in bench.seeds:
+            _score(bench, groups, room, noisy_frames(room, LEVELS[level], seed), seed, runs)
+    return runs, conditions
+
+
+def models_page(name: str, title: str, text: str, runs: Runs, conditions: Mapping[str, object]) -> Page:
+    """A page that compares the runs. text: what they are."""
+    return Page(
+        title,
+        f"{text}{NOISE_TEXT}{METRICS_TEXT}{BASELINES_TEXT}",
+        f"{figure_link(name, '', 'Scores of the models')}\n{models_table(runs)}",
+        _numbers(runs),
+        conditions,
+        {"": models_figure(runs)},
+    )
+
+
+def _score(bench: Bench, groups: Groups, room: Room, frames: list[Frame], seed: int, runs: Runs) -> None:
+    """Adds the scores of one room with one seed."""
+    for name, files in groups.items():
+        for file in files:
+            scores = bench.score(f"{room.name}, {name}", room, frames, [bench.learned(model=file)])
+            runs.setdefault(name, {}).setdefault((file, seed), []).append(scores)
+    if bench.with_tsdf:
+        settings = bench.settings
+        plain = tsdf_baselines(room.truth.mesh, settings.voxel_size_m, settings.max_depth_m)
+        scores = bench.score(f"{room.name}, TSDF", room, frames, plain)
+        runs.setdefault(_TSDF, {}).setdefault(("", seed), []).append(scores)
 
 
 def run_values(runs: Runs, group: str, column: Column[MapScores]) -> list[float]:
