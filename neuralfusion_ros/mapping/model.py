@@ -53,6 +53,12 @@ class LatentModel(nn.Module):
         self.translator = TranslatorNetwork(architecture.latent_channels, architecture.translator_width)
 
 
+def multiplications(network: nn.Module) -> int:
+    """Of one pass of the fusion network over a ray, or of the translator over a voxel: every weight is used once."""
+    layers = (module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d))
+    return sum(layer.weight.numel() for layer in layers)
+
+
 def save_model(model: LatentModel, weights_path: Path, facts: dict[str, Any]) -> str:
     """Writes NAME.safetensors and NAME.json, each aside and renamed; returns the weights' sha256.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from neuralfusion_ros.mapping.model import LatentModel, save_model
+from neuralfusion_ros.mapping.model import LatentModel, multiplications, save_model
 from neuralfusion_ros.training.checkpoint import Checkpoint, CheckpointError, write_checkpoint
 from neuralfusion_ros.training.errors import TrainingError
 from neuralfusion_ros.training.learning_curve import LearningCurve
@@ -149,6 +149,8 @@ class Run:
             "minutes": round(minutes, 1),
             "processes": self._group.size,
             "parameters": sum(p.numel() for p in self.trainer.model.parameters()),
+            "multiplications_per_ray": multiplications(self.trainer.model.fusion),
+            "multiplications_per_voxel": multiplications(self.trainer.model.translator),
             "settings": asdict(settings),
         }
 

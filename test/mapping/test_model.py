@@ -14,6 +14,7 @@ from neuralfusion_ros.mapping.model import (
     LatentModel,
     ModelError,
     load_model,
+    multiplications,
     save_model,
 )
 
@@ -135,3 +136,12 @@ def test_released_model_verifies():
     assert len(model.sha256) == 64
     assert all(torch.isfinite(weights).all() for weights in model.state_dict().values())
     assert json.loads((MODELS_FOLDER / "small.json").read_text())["licence"] == "Apache-2.0"
+
+
+def test_multiplications_counted_by_hand():
+    """F = 6 + L features of a voxel; rays have 26 of their own, and 1 + F for each of 9 samples."""
+    model = LatentModel(Architecture(latent_channels=2, fusion_width=4, translator_width=3))
+    ray_inputs, vectors = 26 + 9 * (1 + 8), 9 * 2
+    assert multiplications(model.fusion) == 4 * ray_inputs + 2 * (9 * 4 + 4 * 4) + 4 * (10 + vectors)
+    inside = 2 * 3 * 3 + 3 * 3
+    assert multiplications(model.translator) == 54 * 8 * 3 + 2 * (3 + 8) * 3 + 3 * 3 + inside

@@ -94,6 +94,8 @@ def test_files_of_a_run(tmp_path):
     assert_equal(outcome.model.state_dict(), weights_of(output))
     card = json.loads((output.parent / "tiny.v2.json").read_text())
     assert (card["steps"], card["seed"], card["licence"], card["settings"]["queries"]) == (8, 0, "Apache-2.0", 128)
+    assert 0 < card["multiplications_per_ray"] < card["parameters"]
+    assert 0 < card["multiplications_per_voxel"] < card["parameters"]
     assert card["parameters"] == sum(weights.numel() for weights in outcome.model.parameters())
     with (output.parent / "tiny.v2.csv").open() as log:
         rows = list(csv.DictReader(log))

@@ -70,7 +70,7 @@ class Ablation:
         files = []
         for seed in self.training_seeds:
             output = Path(self.runs[0]) / f"{variant.replace(' ', '_')}_{seed}"
-            settings = replace(VARIANTS[variant], steps=self.steps[0], seed=seed, queries=4096)
+            settings = replace(VARIANTS[variant], steps=self.steps[0], seed=seed)
             files.append(str(_train(bench, settings, output, f"{variant}, seed {seed}")))
         return tuple(files)
 
