@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where to look at a mesh from: above at a slant, from the side that shows most."""
+"""Where to look at a mesh from: from above at a slant and from the side that shows most, if nothing else is asked."""
 
 from __future__ import annotations
 
@@ -9,14 +9,26 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from neuralfusion_ros.commands.front_faces import Floats, FrontFaces, Triangles
+from neuralfusion_ros.pictures.front_faces import Floats, FrontFaces, Triangles
 
 Doubles = npt.NDArray[np.float64]
 
-_ELEVATION = np.radians(46.0)
 _HALF_HEIGHT = np.tan(np.radians(17.0))
 _SIDES = 12
 _MARGIN = 1.04
+_UPRIGHT_COSINE = 0.9
+
+
+@dataclass(frozen=True)
+class Viewpoint:
+    """What is asked of a view. azimuth_deg: side from which to look, counter-clockwise around up, 0 is the side of the
+    world's +x axis (of +y where x points up); the side that shows most if None. elevation_deg: height of the eye over
+    the horizon, between -90 and 90, not included. zoom: 1 shows everything, 2 half as much each way.
+    """
+
+    azimuth_deg: float | None = None
+    elevation_deg: float = 46.0
+    zoom: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +49,9 @@ class View:
         return rays.reshape(-1, 3).astype(np.float32)
 
 
+FROM_ABOVE = Viewpoint()
+
+
 def up_direction(poses: Iterable[Doubles]) -> Doubles:
     """(3,) direction that was up on average for upright cameras with the poses (4, 4) T_world_camera."""
     return np.sum([-T_world_camera[:3, 1] for T_world_camera in poses], axis=0, dtype=np.float64).reshape(3)
@@ -52,12 +67,18 @@ def levelled(mesh: Triangles, up: npt.ArrayLike) -> Doubles:
     return direction
 
 
-def choose_view(mesh: Triangles, up: Doubles, aspect: float) -> View:
-    """The view in whose picture the front faces cover most. up: (3,) unit. aspect: width / height."""
+def choose_view(mesh: Triangles, up: Doubles, aspect: float, viewpoint: Viewpoint = FROM_ABOVE) -> View:
+    """The view that is asked for; if no side is, the one in whose picture the front faces cover most.
+
+    up: (3,) unit. aspect: width / height.
+    """
     points = _without_strays(mesh.sample(20000))
-    angles = np.arange(_SIDES) * 2 * np.pi / _SIDES
-    views = [_fitted(points, _axes(up, angle), aspect) for angle in angles]
-    return max(views, key=lambda view: _cover(mesh, view))
+    halves = _HALF_HEIGHT * np.array([aspect, 1.0])
+    every_side = np.arange(_SIDES) * 360 / _SIDES
+    azimuths_deg = every_side if viewpoint.azimuth_deg is None else [viewpoint.azimuth_deg]
+    turns = np.radians([(azimuth_deg, viewpoint.elevation_deg) for azimuth_deg in azimuths_deg])
+    views = [_fitted(points, _axes(up, *turn), halves, viewpoint.zoom) for turn in turns]
+    return max(views, key=lambda view: _cover(mesh, view)) if len(views) > 1 else views[0]
 
 
 def _cover(mesh: Triangles, view: View) -> float:
@@ -69,18 +90,22 @@ def _without_strays(points: Floats) -> Floats:
     return points[np.all((points >= low) & (points <= high), axis=1)]
 
 
-def _axes(up: Doubles, angle: float) -> Doubles:
-    """Rows right, down, forward of an eye that looks down at the elevation, from the side at `angle`."""
-    east = _unit(np.cross(up, np.eye(3)[np.argmin(np.abs(up))]))
-    side = np.cos(angle) * east + np.sin(angle) * np.cross(up, east)
-    forward = -np.cos(_ELEVATION) * side - np.sin(_ELEVATION) * up
+def _axes(up: Doubles, azimuth: float, elevation: float) -> Doubles:
+    """Rows right, down, forward of an eye at these angles, in radians, that looks at the middle."""
+    x, y, _ = np.eye(3)
+    ahead = x if abs(up[0]) < _UPRIGHT_COSINE else y
+    east = _unit(ahead - up * (up @ ahead))
+    side = np.cos(azimuth) * east + np.sin(azimuth) * np.cross(up, east)
+    forward = -np.cos(elevation) * side - np.sin(elevation) * up
     right = _unit(np.cross(forward, up))
     return np.stack((right, np.cross(forward, right), forward))
 
 
-def _fitted(points: Floats, axes: Doubles, aspect: float) -> View:
-    """The nearest eye that sees all points, with their outline in the middle of the picture."""
-    halves = _HALF_HEIGHT * np.array([aspect, 1.0])
+def _fitted(points: Floats, axes: Doubles, halves: Doubles, zoom: float) -> View:
+    """The nearest eye that sees all points, with their outline in the middle of the picture; then zoomed.
+
+    halves: (2,) half width and half height of the image at distance 1 before it is zoomed.
+    """
     local = points.astype(np.float64) @ axes.T
     centre = local.mean(axis=0)
     for _ in range(8):
@@ -89,7 +114,7 @@ def _fitted(points: Floats, axes: Doubles, aspect: float) -> View:
         outline = across / (along + distance)[:, None]
         centre[:2] += (outline.max(axis=0) + outline.min(axis=0)) / 2 * distance
     eye = (centre - [0, 0, _MARGIN * distance]) @ axes
-    return View(eye.astype(np.float32), axes.astype(np.float32), float(halves[0]), float(halves[1]))
+    return View(eye.astype(np.float32), axes.astype(np.float32), float(halves[0] / zoom), float(halves[1] / zoom))
 
 
 def _unit(vector: Doubles) -> Doubles:
