@@ -27,6 +27,9 @@ def save_figure(path: Path, figure: Figure) -> None:
         warnings.simplefilter("ignore", UserWarning)
         figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH)
     drawn.seek(0)
-    picture = Image.open(drawn).convert("RGB").quantize(_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    picture = Image.open(drawn).convert("RGB")
+    # The colours of small things, such as a colour bar, must not fall out of the palette.
+    palette = picture.quantize(_COLOURS, Image.Quantize.MAXCOVERAGE)
+    small = picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
     with new_file(path) as aside:
-        picture.save(aside, format="PNG", optimize=True)
+        small.save(aside, format="PNG", optimize=True)

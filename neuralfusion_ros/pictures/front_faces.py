@@ -32,13 +32,13 @@ class Triangles:
         ]
         self.vertex_normals = unit(np.stack(sums, axis=1).astype(np.float32))
 
-    def sample(self, count: int) -> Floats:
-        """(count, 3) points spread evenly over the surface, always the same ones."""
+    def sample(self, count: int) -> tuple[Floats, Floats]:
+        """(count, 3) points spread evenly over the surface, always the same ones, and their triangles' normals."""
         rng = np.random.default_rng(0)
         area = np.linalg.norm(self.normals, axis=1).astype(np.float64) + 1e-12
-        chosen = self.triangles[rng.choice(len(area), count, p=area / area.sum())]
+        chosen = rng.choice(len(area), count, p=area / area.sum())
         weights = rng.dirichlet((1, 1, 1), count).astype(np.float32)
-        return np.einsum("nk,nkc->nc", weights, self.vertices[chosen])
+        return np.einsum("nk,nkc->nc", weights, self.vertices[self.triangles[chosen]]), self.normals[chosen]
 
 
 @dataclass(frozen=True)

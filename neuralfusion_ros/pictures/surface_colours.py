@@ -24,7 +24,7 @@ _PLAIN = np.array([0.80, 0.79, 0.76], np.float32)
 def by_height(mesh: Triangles, up: npt.NDArray[np.float64]) -> Paint:
     """From blue for the lowest points of the mesh to red for the highest. up: (3,) unit."""
     upwards = up.astype(np.float32)
-    lowest, highest = np.percentile(mesh.sample(20000) @ upwards, (1, 99))
+    lowest, highest = np.percentile(mesh.sample(20000)[0] @ upwards, (1, 99))
     return lambda hits: _between(_HEIGHTS, (hits.points @ upwards - lowest) / max(highest - lowest, 1e-6))
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from neuralfusion_ros.pictures.front_faces import Floats, FrontFaces, Triangles
+from neuralfusion_ros.pictures.front_faces import Floats, Triangles
 
 Doubles = npt.NDArray[np.float64]
 
 _HALF_HEIGHT = np.tan(np.radians(17.0))
 _SIDES = 12
+_CELLS = 24  # on either side of the middle
 _MARGIN = 1.04
 _UPRIGHT_COSINE = 0.9
 
@@ -72,22 +73,26 @@ def choose_view(mesh: Triangles, up: Doubles, aspect: float, viewpoint: Viewpoin
 
     up: (3,) unit. aspect: width / height.
     """
-    points = _without_strays(mesh.sample(20000))
+    points, normals = _without_strays(*mesh.sample(20000))
     halves = _HALF_HEIGHT * np.array([aspect, 1.0])
     every_side = np.arange(_SIDES) * 360 / _SIDES
     azimuths_deg = every_side if viewpoint.azimuth_deg is None else [viewpoint.azimuth_deg]
     turns = np.radians([(azimuth_deg, viewpoint.elevation_deg) for azimuth_deg in azimuths_deg])
     views = [_fitted(points, _axes(up, *turn), halves, viewpoint.zoom) for turn in turns]
-    return max(views, key=lambda view: _cover(mesh, view)) if len(views) > 1 else views[0]
+    return max(views, key=lambda view: _cover(points, normals, view)) if len(views) > 1 else views[0]
 
 
-def _cover(mesh: Triangles, view: View) -> float:
-    return float(np.isfinite(FrontFaces(mesh, view.eye).distances(view.eye, view.rays(96, 72))).mean())
+def _cover(points: Floats, normals: Floats, view: View) -> int:
+    """Number of cells of a coarse picture in which some point faces the eye."""
+    x, y, z = view.axes @ (points - view.eye)[np.einsum("nc,nc->n", normals, view.eye - points) > 0].T
+    cells = np.stack((x / (z * view.half_width), y / (z * view.half_height))) * _CELLS
+    return len(np.unique(np.floor(cells), axis=1).T)
 
 
-def _without_strays(points: Floats) -> Floats:
+def _without_strays(points: Floats, normals: Floats) -> tuple[Floats, Floats]:
     low, high = np.percentile(points, (0.5, 99.5), axis=0)
-    return points[np.all((points >= low) & (points <= high), axis=1)]
+    kept = np.all((points >= low) & (points <= high), axis=1)
+    return points[kept], normals[kept]
 
 
 def _axes(up: Doubles, azimuth: float, elevation: float) -> Doubles:
