@@ -129,7 +129,7 @@ def test_bad_input_is_one_line(folder, capfd, words, message):
     )
     (folder / "cloud.ply").write_text(f"{cloud}0 0 0\n")
     try:
-        code = cli.main(["compare", *words, "--json"])
+        code: object = cli.main(["compare", *words, "--json"])
     except SystemExit as stop:
         code = stop.code
     said = capfd.readouterr()

@@ -121,7 +121,7 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, cube_file, capfd, words, m
     (tmp_path / "broken.ply").write_text("no mesh")
     before = sorted(tmp_path.iterdir())
     try:
-        code = cli.main(["render", *(str(cube_file) if word == "CUBE" else word for word in words)])
+        code: object = cli.main(["render", *(str(cube_file) if word == "CUBE" else word for word in words)])
     except SystemExit as stop:
         code = stop.code
     said = capfd.readouterr()

@@ -51,7 +51,9 @@ def test_colours_are_read(tmp_path, cube):
     colours = np.linspace(0, 1, 24).reshape(8, 3)
     cube.vertex_colors = o3d.utility.Vector3dVector(colours)
     o3d.io.write_triangle_mesh(str(tmp_path / "cube.ply"), cube)
-    np.testing.assert_allclose(read_coloured_mesh(tmp_path / "cube.ply")[1], colours, atol=1 / 255)
+    _, found = read_coloured_mesh(tmp_path / "cube.ply")
+    assert found is not None
+    np.testing.assert_allclose(found, colours, atol=1 / 255)
 
 
 def break_file(case: str, binary: Path, text: Path) -> Path:
