@@ -34,11 +34,11 @@ class Panel:
 
 
 def side_by_side(panels: Sequence[Panel], limit_m: float | None = None) -> Figure:
-    """All panels, three in a row. limit_m: distance at the end of the bar of `distance_colours`; no bar if None."""
+    """All panels, up to three in a row. limit_m: distance at the end of the bar of `distance_colours`; no bar if None."""
     height, width = panels[0].pixels.shape[:2]
     scale = width / _USUAL_WIDTH
     title, line, gap, bar = (round(scale * length) for length in (_TITLE, _LINE, _GAP, _BAR))
-    columns = min(len(panels), _MOST_COLUMNS)
+    columns = 2 if len(panels) == 4 else min(len(panels), _MOST_COLUMNS)
     rows = -(-len(panels) // columns)
     row_height = title + height + line * max(len(panel.lines) for panel in panels) + gap
     sheet = _Sheet(columns * (width + gap) + gap, rows * row_height + gap + (bar if limit_m else 0), scale)
