@@ -34,7 +34,7 @@ class Panel:
 
 
 def side_by_side(panels: Sequence[Panel], limit_m: float | None = None) -> Figure:
-    """All panels, up to three in a row. limit_m: distance at the end of the bar of `distance_colours`; no bar if None."""
+    """All panels, up to three in a row. limit_m: distance at the end of the colour bar; no bar if None."""
     height, width = panels[0].pixels.shape[:2]
     scale = width / _USUAL_WIDTH
     title, line, gap, bar = (round(scale * length) for length in (_TITLE, _LINE, _GAP, _BAR))
