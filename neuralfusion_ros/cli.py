@@ -14,6 +14,8 @@ from neuralfusion_ros import __version__
 # Name and what --help says. The files are imported only when wanted: torch alone takes seconds.
 _COMMANDS = {
     "fuse": "make a mesh from a recording, without ROS",
+    "render": "make a picture of a mesh, without a display",
+    "compare": "show meshes side by side, and how far each is from a reference",
     "demo": "run the whole ROS graph on a recording, its own or yours",
     "replay": "publish a recording on ROS topics",
     "doctor": "say what is missing in a running graph",

@@ -10,7 +10,7 @@ import pytest
 from neuralfusion_ros import __version__, cli
 from neuralfusion_ros.datasets.recording import RecordingError
 
-COMMANDS = ("fuse", "demo", "replay", "doctor", "record", "train", "evaluate")
+COMMANDS = ("fuse", "render", "compare", "demo", "replay", "doctor", "record", "train", "evaluate")
 
 
 def test_help_names_every_command_and_imports_none(root):

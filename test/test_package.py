@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import os
 import re
 import shutil
@@ -28,12 +29,13 @@ MAY_IMPORT = {
     "mapping": set(),
     "models": set(),
     "datasets": {"mapping"},
+    "pictures": {"mapping"},
     "messages": {"mapping"},
     "training": {"mapping", "datasets"},
-    "evaluation": {"mapping", "datasets", "training"},
+    "evaluation": {"mapping", "datasets", "training", "pictures"},
     "benchmark": {"mapping", "messages", "datasets", "evaluation"},
     "nodes": {"mapping", "messages", "datasets"},
-    "commands": {"mapping", "messages", "datasets", "nodes", "training", "evaluation", "benchmark"},
+    "commands": {"mapping", "messages", "datasets", "nodes", "training", "pictures", "evaluation", "benchmark"},
     "cli.py": {"commands"},
     "__init__.py": set(),
 }
@@ -188,6 +190,18 @@ def test_no_path_of_one_machine_is_written_down():
     for path in (path for path in written if path.suffix not in binary):
         found = machine_path.search(path.read_text(encoding="utf-8"))
         assert found is None, f"{path}: {found.group()}"
+
+
+def test_the_manual_s_picture_comes_with_its_own_numbers():
+    folder, manual = ROOT / "docs" / "pictures", (ROOT / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"\(docs/pictures/(side_by_side_\w+)\.png\)", manual)
+    assert (folder / f"{shown}.png").stat().st_size < 400_000
+    scores = json.loads((folder / "side_by_side.json").read_text())[shown.removeprefix("side_by_side_")]
+    learned = scores.pop("learned")
+    name, best = max(scores.items(), key=lambda item: item[1]["f1cm"])
+    caption = " ".join(manual.partition(f"{shown}.png)")[2].partition("##")[0].split())
+    for told in (f"{learned['f1cm']:.3f}", f"{best['f1cm']:.3f}", *re.findall(r"\d", name.removeprefix("open3d "))):
+        assert told in caption
 
 
 @pytest.mark.skipif(shutil.which("colcon", path=str(Path(sys.executable).parent)) is None, reason="needs colcon")

@@ -13,9 +13,10 @@ from neuralfusion_ros.commands.errors import CommandError
 from neuralfusion_ros.commands.frame_statistics import write_json
 from neuralfusion_ros.commands.map_options import add_map_options, chosen_device, map_settings
 from neuralfusion_ros.commands.node_processes import NodeFailure, NodeProcesses, set_ros_environment
-from neuralfusion_ros.commands.picture import render_mesh, save_picture
-from neuralfusion_ros.mapping.mesh_file import read_mesh
+from neuralfusion_ros.mapping.mesh_file import MeshFileError, read_mesh
+from neuralfusion_ros.mapping.meshing import EMPTY_MESH, Mesh
 from neuralfusion_ros.mapping.model import load_model
+from neuralfusion_ros.pictures.picture import render_mesh, save_picture
 
 _EXAMPLE = """examples:
   neuralfusion demo
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
             exit_codes = nodes.stop()
     except NodeFailure as failure:
         return _failed(str(failure))
-    mesh = read_mesh(output / _MESH)
+    mesh = _written_mesh(output / _MESH)
     if len(mesh.triangles):
         save_picture(output / _PICTURE, render_mesh(mesh, plan.up))
     summary = summarise(watcher, plan.frames, len(mesh.triangles), exit_codes)
@@ -102,6 +103,14 @@ def _parameters(args: argparse.Namespace, mesh: Path) -> tuple[dict[str, float |
     common: dict[str, float | str] = {"model": args.model, "device": args.device}
     fusion = {"voxel_size": args.voxel_size, "max_depth": args.max_depth, **_PATIENT}
     return common | fusion, common | {"mesh_path": str(mesh)}
+
+
+def _written_mesh(path: Path) -> Mesh:
+    """What the translator wrote; if that is no mesh, an empty one."""
+    try:
+        return read_mesh(path)
+    except MeshFileError:
+        return EMPTY_MESH
 
 
 def _failed(text: str) -> int:

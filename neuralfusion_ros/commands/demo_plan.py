@@ -12,9 +12,9 @@ import numpy as np
 
 from neuralfusion_ros.commands.demo_recording import write_demo_recording
 from neuralfusion_ros.commands.progress import progress
-from neuralfusion_ros.commands.viewpoint import Doubles, up_direction
 from neuralfusion_ros.datasets.bag_writer import write_bag
 from neuralfusion_ros.datasets.open_recording import open_recording
+from neuralfusion_ros.pictures.viewpoint import Doubles, up_direction
 
 OWN_FRAMES = 120
 # Two cores that also translate and publish keep up with this.

@@ -13,10 +13,8 @@ from pathlib import Path
 from neuralfusion_ros.commands.errors import CommandError
 from neuralfusion_ros.commands.frame_statistics import FrameStatistics, report, write_json
 from neuralfusion_ros.commands.map_options import add_map_options, chosen_device, map_settings
-from neuralfusion_ros.commands.picture import render_mesh, save_picture
 from neuralfusion_ros.commands.progress import progress
 from neuralfusion_ros.commands.read_ahead import read_ahead
-from neuralfusion_ros.commands.viewpoint import up_direction
 from neuralfusion_ros.datasets.open_recording import open_recording
 from neuralfusion_ros.datasets.recording import Frame, Recording, RecordingError
 from neuralfusion_ros.mapping.mapper import Mapper
@@ -26,6 +24,8 @@ from neuralfusion_ros.mapping.model import load_model
 from neuralfusion_ros.mapping.new_file import check_writable
 from neuralfusion_ros.mapping.poses import Matrix
 from neuralfusion_ros.mapping.surface_map import SurfaceMap
+from neuralfusion_ros.pictures.picture import render_mesh, save_picture
+from neuralfusion_ros.pictures.viewpoint import up_direction
 
 _EXAMPLE = """example:
   neuralfusion fuse data/kitchen --output kitchen.ply --voxel-size 0.02 --picture kitchen.png --report kitchen.json

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from neuralfusion_ros.evaluation.bench import Bench
+    from neuralfusion_ros.mapping.meshing import Mesh
 
 T = TypeVar("T")
 
@@ -34,7 +35,7 @@ class Page:
     """What an experiment found. text: what was done and how it was measured. body: tables and pictures, Markdown.
 
     numbers: the same for machines, fit for JSON. conditions: what must be known to repeat it, beside the common ones.
-    figures: plots and pictures by what follows the experiment's name in the file name; `figure_link` shows one.
+    figures, meshes: by what follows the experiment's name in the file name; `figure_link` shows a figure.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Page:
     numbers: Any
     conditions: Mapping[str, object] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
+    meshes: Mapping[str, Mesh] = field(default_factory=dict)
 
 
 class Experiment(Protocol):

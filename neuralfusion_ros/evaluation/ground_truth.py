@@ -12,14 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import open3d as o3d
 import torch
 
-from neuralfusion_ros.datasets.recording import RecordingError
 from neuralfusion_ros.evaluation.method import BoolArray, Triangles
 from neuralfusion_ros.evaluation.surfaces import legacy_mesh, ray_scene
 from neuralfusion_ros.evaluation.view import View
@@ -70,14 +68,6 @@ class _Surface:
         """(count, 3) points, uniform over the area."""
         o3d.utility.random.seed(int(rng.integers(1 << 31)))
         return np.asarray(self.mesh.sample_points_uniformly(count).points, dtype=np.float32)
-
-
-def read_mesh(path: Path) -> Triangles:
-    """The triangles of a mesh file. Raises RecordingError when it has none."""
-    mesh = o3d.io.read_triangle_mesh(str(path))
-    if not mesh.has_triangles():
-        raise RecordingError(f"no triangles in {path}")
-    return Triangles(np.asarray(mesh.vertices), np.asarray(mesh.triangles))
 
 
 def build_ground_truth(

@@ -80,7 +80,8 @@ def free_space_error(tsdf_m: FloatArray, known: BoolArray) -> float:
 
 def mesh_scores(mesh: Triangles, truth: Triangles, seen_surface: FloatArray, seed: int = 0) -> MeshScores:
     """Compares area-uniform samples of the mesh with the true surface, and (S, 3) seen true points with the mesh."""
-    samples = _cropped(sample_surface(mesh, len(seen_surface), seed), truth.vertices)
+    samples = sample_surface(mesh, len(seen_surface), seed)
+    samples = samples[inside_box(samples, truth.vertices)]
     if not len(samples):
         return MeshScores(np.inf, np.inf, 0.0, 0.0, 0.0)
     to_truth = distances_to(samples, truth)
@@ -104,7 +105,7 @@ def score_map(fused: FusedMap, truth: GroundTruth) -> MapScores:
     )
 
 
-def _cropped(points: FloatArray, around: FloatArray) -> FloatArray:
-    """Those of the (N, 3) points that lie in the bounding box of `around` plus the margin."""
+def inside_box(points: FloatArray, around: FloatArray) -> BoolArray:
+    """(N,) which of the (N, 3) points lie in the bounding box of (M, 3) `around` plus the margin."""
     inside = (points >= around.min(0) - CROP_MARGIN_M) & (points <= around.max(0) + CROP_MARGIN_M)
-    return points[inside.all(axis=1)]
+    return inside.all(axis=1)

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from neuralfusion_ros.datasets.open_recording import open_recording
 from neuralfusion_ros.datasets.recording import Frame, RecordingError
 from neuralfusion_ros.evaluation.experiment import ExperimentError
-from neuralfusion_ros.evaluation.ground_truth import read_mesh
 from neuralfusion_ros.evaluation.method import Triangles
 from neuralfusion_ros.mapping.camera import PinholeCamera
+from neuralfusion_ros.mapping.mesh_file import read_mesh
 from neuralfusion_ros.training.camera_paths import hand_path
 from neuralfusion_ros.training.rendering import DepthRenderer
 from neuralfusion_ros.training.scenes import SIZES_M, Scene, random_room
@@ -70,7 +70,8 @@ def open_place(source: str, frames: int | None, image_size: tuple[int, int]) -> 
     if not (folder / MESH_NAME).exists():
         raise RecordingError(f"{folder} has no {MESH_NAME}; only synthetic sequences with exact geometry can be used")
     clean = spread(list(enumerate(recording)), frames)
-    return Place(folder.resolve().name, recording.camera, clean, read_mesh(folder / MESH_NAME))
+    mesh = read_mesh(folder / MESH_NAME)
+    return Place(folder.resolve().name, recording.camera, clean, Triangles(mesh.vertices, mesh.triangles))
 
 
 def procedural_place(source: str, frames: int | None, image_size: tuple[int, int]) -> Place:

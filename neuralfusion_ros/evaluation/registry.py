@@ -15,6 +15,7 @@ from neuralfusion_ros.evaluation.experiments.objects import ObjectProtocol
 from neuralfusion_ros.evaluation.experiments.orders import FrameOrders
 from neuralfusion_ros.evaluation.experiments.outliers import OutlierLadder
 from neuralfusion_ros.evaluation.experiments.rooms import RoomComparison
+from neuralfusion_ros.evaluation.experiments.side_by_side import SideBySide
 from neuralfusion_ros.evaluation.experiments.sizes import SizeComparison
 from neuralfusion_ros.evaluation.experiments.thin import ThinThings
 
@@ -29,6 +30,7 @@ EXPERIMENTS: tuple[type[Experiment], ...] = (
     ThinThings,
     SizeComparison,
     LatentPictures,
+    SideBySide,
     ObjectProtocol,
     ModelComparison,
     Ablation,

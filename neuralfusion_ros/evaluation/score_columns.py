@@ -4,8 +4,21 @@
 from __future__ import annotations
 
 from neuralfusion_ros.evaluation.ground_truth import BAND_VOXELS, TRUNCATION_VOXELS
-from neuralfusion_ros.evaluation.metrics import MapScores
+from neuralfusion_ros.evaluation.metrics import MapScores, MeshScores
 from neuralfusion_ros.evaluation.tables import Column
+
+MESH_COLUMNS: tuple[Column[MeshScores], ...] = (
+    Column("accuracy mm", lambda s: s.accuracy_mm, ".2f", min),
+    Column("completeness mm", lambda s: s.completeness_mm, ".2f", min),
+    Column("F 1 cm", lambda s: s.f1cm, ".3f", max),
+    Column("F 2 cm", lambda s: s.f2cm, ".3f", max),
+    Column("F 5 cm", lambda s: s.f5cm, ".3f", max),
+)
+
+
+def _of_the_mesh(column: Column[MeshScores]) -> Column[MapScores]:
+    return Column(column.title, lambda s: column.value(s.mesh), column.form, column.best)
+
 
 MAP_COLUMNS: tuple[Column[MapScores], ...] = (
     Column("MAD mm", lambda s: s.voxels.mad_mm, ".2f", min),
@@ -15,11 +28,7 @@ MAP_COLUMNS: tuple[Column[MapScores], ...] = (
     Column("sign", lambda s: s.voxels.sign_accuracy, ".3f", max),
     Column("unknown", lambda s: s.voxels.unobserved, ".3f", min),
     Column("false solid", lambda s: s.free_space_error, ".5f", min),
-    Column("accuracy mm", lambda s: s.mesh.accuracy_mm, ".2f", min),
-    Column("completeness mm", lambda s: s.mesh.completeness_mm, ".2f", min),
-    Column("F 1 cm", lambda s: s.mesh.f1cm, ".3f", max),
-    Column("F 2 cm", lambda s: s.mesh.f2cm, ".3f", max),
-    Column("F 5 cm", lambda s: s.mesh.f5cm, ".3f", max),
+    *map(_of_the_mesh, MESH_COLUMNS),
 )
 
 METRICS_TEXT = f"""- Judged are the voxels within {BAND_VOXELS} voxels of the surface that the clean views decide:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import open3d as o3d
 
@@ -37,10 +39,19 @@ def sample_surface(mesh: Triangles, count: int, seed: int) -> FloatArray:
 
 def distances_to(points: FloatArray, mesh: Triangles) -> FloatArray:
     """(N,) metres from (N, 3) points to the mesh; infinite to an empty one."""
+    return distance_function(mesh)(points)
+
+
+def distance_function(mesh: Triangles) -> Callable[[FloatArray], FloatArray]:
+    """`distances_to` this mesh, for many calls."""
     if not len(mesh.triangles):
-        return np.full(len(points), np.inf, dtype=np.float32)
-    at = o3d.core.Tensor(np.ascontiguousarray(points, dtype=np.float32))
-    distances: FloatArray = ray_scene(mesh).compute_distance(at).numpy()
+        return lambda points: np.full(len(points), np.inf, dtype=np.float32)
+    scene = ray_scene(mesh)
+
+    def distances(points: FloatArray) -> FloatArray:
+        found: FloatArray = scene.compute_distance(o3d.core.Tensor(np.ascontiguousarray(points, np.float32))).numpy()
+        return found
+
     return distances
 
 

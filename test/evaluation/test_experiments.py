@@ -133,6 +133,24 @@ def test_sizes_of_voxels_and_images(evaluate):
     assert voxels["6 cm"]["learned"]["mesh"]["accuracy_mm"] < voxels["12 cm"]["learned"]["mesh"]["accuracy_mm"]
 
 
+def test_side_by_side_is_what_compare_says_of_its_meshes(evaluate, tmp_path, capsys):
+    page, numbers, pictures = evaluate("side_by_side", *ROOM)
+    name = "side_by_side_procedural_0_small"
+    assert set(pictures) == {name}
+    scores = numbers["procedural_0_small"]
+    assert set(scores) == {"learned", *(f"open3d trunc={t} weight>{w}" for t in (2, 4, 8) for w in (1, 3, 5))}
+    best = max((scores[key] for key in scores if key != "learned"), key=lambda score: score["f1cm"])
+    caption = next(line for line in page.splitlines() if line.startswith("5 frames of procedural_0_small"))
+    assert f"F-score at 1 cm {scores['learned']['f1cm']:.3f}." in caption and f"{best['f1cm']:.3f}." in caption
+    meshes = [str(tmp_path / "out" / f"{name}_{which}.ply") for which in ("neuralfusion", "TSDF", "reference")]
+    assert main(["compare", *meshes[:2], "--reference", meshes[2], "--json"]) == 0
+    compared = json.loads(capsys.readouterr().out)["meshes"]
+    for found, score in zip(compared, (scores["learned"], best), strict=True):
+        # The command draws more samples.
+        assert found["accuracy_mm"] == pytest.approx(score["accuracy_mm"], rel=0.15)
+        assert found["f5cm"] == pytest.approx(score["f5cm"], abs=0.04)
+
+
 def test_latent_pictures_of_slices_and_mesh(evaluate):
     _, numbers, pictures = evaluate("latent", *ROOM)
     assert set(pictures) == {"latent_procedural_0_small_slices", "latent_procedural_0_small_mesh"}
@@ -193,10 +211,11 @@ def test_models_with_mean_and_spread(evaluate, model_files):
     assert "| best TSDF | 2 |" in page
 
 
-def test_a_dozen_experiments_each_with_a_name_of_its_own():
+def test_every_experiment_has_a_name_of_its_own():
     listed = [experiment.name for experiment in EXPERIMENTS]
     assert len(set(listed)) == len(listed)
-    assert SCORED | {"holdout", "orders", "thin", "latent", "models", "ablation"} == set(listed)
+    others = {"holdout", "orders", "thin", "latent", "models", "ablation", "side_by_side"}
+    assert set(listed) == SCORED | others
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda experiment: experiment.name)

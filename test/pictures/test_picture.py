@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from neuralfusion_ros.commands.front_faces import FrontFaces, Triangles
-from neuralfusion_ros.commands.picture import render_mesh, save_picture
-from neuralfusion_ros.commands.viewpoint import choose_view, levelled, up_direction
 from neuralfusion_ros.mapping.meshing import Mesh
+from neuralfusion_ros.pictures.front_faces import FrontFaces, Triangles
+from neuralfusion_ros.pictures.picture import render_mesh, save_picture
+from neuralfusion_ros.pictures.viewpoint import choose_view, levelled, up_direction
 from neuralfusion_ros.training.solids import box
 
 SIZE = (160, 120)

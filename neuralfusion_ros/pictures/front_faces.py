@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A triangle mesh as one eye sees it: without the triangles that face away."""
+"""A triangle mesh as one eye sees it: as a rule without the triangles that face away."""
 
 from __future__ import annotations
 
@@ -32,31 +32,41 @@ class Triangles:
         ]
         self.vertex_normals = unit(np.stack(sums, axis=1).astype(np.float32))
 
-    def sample(self, count: int) -> Floats:
-        """(count, 3) points spread evenly over the surface, always the same ones."""
+    def sample(self, count: int) -> tuple[Floats, Floats]:
+        """(count, 3) points spread evenly over the surface, always the same ones, and their triangles' normals."""
         rng = np.random.default_rng(0)
         area = np.linalg.norm(self.normals, axis=1).astype(np.float64) + 1e-12
-        chosen = self.triangles[rng.choice(len(area), count, p=area / area.sum())]
+        chosen = rng.choice(len(area), count, p=area / area.sum())
         weights = rng.dirichlet((1, 1, 1), count).astype(np.float32)
-        return np.einsum("nk,nkc->nc", weights, self.vertices[chosen])
+        return np.einsum("nk,nkc->nc", weights, self.vertices[self.triangles[chosen]]), self.normals[chosen]
 
 
 @dataclass(frozen=True)
 class Hits:
-    """hit: (N,) bool, which rays met a surface. points, normals: (M, 3) of those that did; smooth but at creases."""
+    """Where rays met a surface.
+
+    hit: (N,) bool, which rays did. points, normals: (M, 3) of those that did; the normals are on the eye's side and
+    smooth but at creases. corners, weights: (M, 3) vertices of the triangle that was hit, their shares in the point.
+    """
 
     hit: npt.NDArray[np.bool_]
     points: Floats
     normals: Floats
+    corners: npt.NDArray[np.int64]
+    weights: Floats
 
 
 class FrontFaces:
-    """The triangles of a mesh that face an eye. One looks through the others, such as ceilings and near walls."""
+    """The triangles of a mesh that face an eye. One looks through the others, such as ceilings and near walls.
 
-    def __init__(self, mesh: Triangles, eye: Floats) -> None:
+    both_sides: take all triangles, for a mesh whose triangles may be turned either way.
+    """
+
+    def __init__(self, mesh: Triangles, eye: Floats, both_sides: bool = False) -> None:
         corners = mesh.vertices[mesh.triangles[:, 0]]
+        towards_eye = np.einsum("tc,tc->t", mesh.normals, eye - corners)
         self._mesh = mesh
-        self._triangles = mesh.triangles[np.einsum("tc,tc->t", mesh.normals, eye - corners) > 0]
+        self._triangles = mesh.triangles[(towards_eye > 0) | both_sides]
         self._scene = o3d.t.geometry.RaycastingScene()
         if len(self._triangles):
             self._scene.add_triangles(
@@ -74,11 +84,13 @@ class FrontFaces:
         hit = np.isfinite(length)
         corners = self._triangles[answer["primitive_ids"].numpy()[hit].astype(np.int64)]
         flat = unit(answer["primitive_normals"].numpy()[hit])
+        side = np.where(np.einsum("nc,nc->n", flat, directions[hit]) > 0, np.float32(-1), np.float32(1))
         u, v = answer["primitive_uvs"].numpy()[hit].T
         weights = np.stack((1 - u - v, u, v), axis=1)
         smooth = unit(np.einsum("nk,nkc->nc", weights, self._mesh.vertex_normals[corners]))
         crease = np.einsum("nc,nc->n", flat, smooth) < _CREASE_COSINE
-        return Hits(hit, origin + directions[hit] * length[hit, None], np.where(crease[:, None], flat, smooth))
+        normals = side[:, None] * np.where(crease[:, None], flat, smooth)
+        return Hits(hit, origin + directions[hit] * length[hit, None], normals, corners, weights)
 
     def _cast(self, origins: Floats, directions: Floats) -> dict[str, o3d.core.Tensor]:
         rays = np.concatenate((np.broadcast_to(origins, directions.shape), directions), axis=1)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A picture of a mesh, without display or GPU: by ray casting, coloured by height."""
+"""A picture of a mesh, without display or GPU: by ray casting."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +11,16 @@ import numpy.typing as npt
 from PIL import Image
 from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter, zoom
 
-from neuralfusion_ros.commands.front_faces import Floats, FrontFaces, Hits, Triangles, unit
-from neuralfusion_ros.commands.viewpoint import View, choose_view, levelled
 from neuralfusion_ros.mapping.meshing import Mesh
 from neuralfusion_ros.mapping.new_file import new_file
+from neuralfusion_ros.pictures.front_faces import Floats, FrontFaces, Hits, Triangles, unit
+from neuralfusion_ros.pictures.surface_colours import Paint, by_height
+from neuralfusion_ros.pictures.viewpoint import FROM_ABOVE, View, Viewpoint, choose_view, levelled
 
 Pixels = npt.NDArray[np.uint8]
 
 SIZE = (1280, 960)
-_BACKGROUND = np.array([0.98, 0.98, 0.99], np.float32)
-# From the lowest to the highest points.
-_COLOURS = np.array([[112, 142, 182], [144, 182, 190], [212, 212, 188], [238, 200, 152], [226, 156, 122]]) / 255
+BACKGROUND = np.array([0.98, 0.98, 0.99], np.float32)
 # Where in a pixel further rays go if it lies on an edge.
 _SHIFTS = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))
 _EDGE_CONTRAST = 0.06
@@ -28,16 +28,39 @@ _SHADE_RAYS = 16
 _SHADE_REACH_M = 0.5
 
 
-def render_mesh(mesh: Mesh, up: npt.ArrayLike = (0.0, 0.0, 1.0), size: tuple[int, int] = SIZE) -> Pixels:
+@dataclass(frozen=True)
+class Scene:
+    """How a mesh is seen. up: (3,) unit, whence most light falls. size: width, height. both_sides: as in FrontFaces."""
+
+    view: View
+    up: npt.NDArray[np.float64]
+    size: tuple[int, int]
+    both_sides: bool = False
+
+
+def render_mesh(
+    mesh: Mesh,
+    up: npt.ArrayLike = (0.0, 0.0, 1.0),
+    size: tuple[int, int] = SIZE,
+    viewpoint: Viewpoint = FROM_ABOVE,
+    paint: Paint | None = None,
+    both_sides: bool = False,
+) -> Pixels:
     """(height, width, 3) picture of a mesh with at least one triangle.
 
-    up: (3,) of any length, about upwards in the world. size: width, height. Triangles that face away from the eye
-    are left out, so one looks into a room through its ceiling and near walls. The same mesh gives the same picture.
+    up: (3,) of any length, about upwards in the world. size: width, height. paint: by height if None. Triangles that
+    face away from the eye are left out, so one looks into a room through its ceiling and near walls; both_sides keeps
+    them. The same mesh gives the same picture.
     """
     triangles = Triangles(mesh.vertices, mesh.triangles)
     level_up = levelled(triangles, up)
-    view = choose_view(triangles, level_up, size[0] / size[1])
-    return _Picture(triangles, view, level_up, size).pixels()
+    view = choose_view(triangles, level_up, size[0] / size[1], viewpoint)
+    return draw(triangles, Scene(view, level_up, size, both_sides), paint or by_height(triangles, level_up))
+
+
+def draw(mesh: Triangles, scene: Scene, paint: Paint) -> Pixels:
+    """(height, width, 3) picture of a mesh, which may be empty, so that several can be seen in the same way."""
+    return _Picture(mesh, scene, paint).pixels()
 
 
 def save_picture(path: Path, pixels: Pixels) -> None:
@@ -47,10 +70,10 @@ def save_picture(path: Path, pixels: Pixels) -> None:
 
 
 class _Picture:
-    def __init__(self, mesh: Triangles, view: View, up: npt.NDArray[np.float64], size: tuple[int, int]) -> None:
-        self._faces = FrontFaces(mesh, view.eye)
-        self._view, self._size, self._up = view, size, up.astype(np.float32)
-        self._lowest, self._highest = np.percentile(mesh.sample(20000) @ self._up, (1, 99))
+    def __init__(self, mesh: Triangles, scene: Scene, paint: Paint) -> None:
+        self._faces = FrontFaces(mesh, scene.view.eye, scene.both_sides)
+        self._view, self._size, self._up = scene.view, scene.size, scene.up.astype(np.float32)
+        self._paint = paint
 
     def pixels(self) -> Pixels:
         """All of the picture, with the edges smoothed by further rays."""
@@ -65,12 +88,9 @@ class _Picture:
     def _colours(self, rays: Floats, open_sky: Floats) -> Floats:
         """(N, 3) colours that rays (N, 3) see. open_sky: (N,) 0 in a deep corner to 1."""
         hits = self._faces.hits(self._view.eye, rays)
-        colours = np.tile(_BACKGROUND, (len(rays), 1))
-        height = (hits.points @ self._up - self._lowest) / max(self._highest - self._lowest, 1e-6)
-        steps = np.linspace(0, 1, len(_COLOURS))
-        surface = np.stack([np.interp(height, steps, channel) for channel in _COLOURS.T], axis=1)
+        colours = np.tile(BACKGROUND, (len(rays), 1))
         light = self._light(hits, rays[hits.hit]) * (0.4 + 0.6 * open_sky[hits.hit])
-        colours[hits.hit] = surface * light[:, None]
+        colours[hits.hit] = self._paint(hits) * light[:, None]
         return colours
 
     def _light(self, hits: Hits, rays: Floats) -> Floats:
