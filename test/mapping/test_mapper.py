@@ -174,6 +174,39 @@ def test_a_pose_of_another_shape_is_refused():
         new_mapper().integrate(room_depth(POSES[0]), POSES[0][:3], CAMERA)
 
 
+@pytest.mark.parametrize("wrong", [POSES[0].T, 1000 * POSES[0], np.diag([1.0, 1.0, -1.0, 1.0]), np.zeros((4, 4))])
+def test_a_pose_that_is_no_motion_is_refused(wrong):
+    mapper = mapped(POSES[:1])
+    before = content(mapper)
+    with pytest.raises(ValueError, match="rotation and a translation"):
+        mapper.integrate(room_depth(POSES[0]), wrong, CAMERA)
+    assert content(mapper) == before
+
+
+def test_depth_in_whole_millimetres_is_refused():
+    depth_mm = (1000 * room_depth(POSES[0])).astype(np.uint16)
+    with pytest.raises(ValueError, match="metres, not uint16"):
+        new_mapper().integrate(depth_mm, POSES[0], CAMERA)
+
+
+def test_depth_and_pose_may_have_any_floating_type():
+    as_float32, as_float64 = new_mapper(), new_mapper()
+    as_float32.integrate(room_depth(POSES[0]), POSES[0], CAMERA)
+    as_float64.integrate(room_depth(POSES[0]).astype(np.float64), POSES[0].tolist(), CAMERA)
+    assert content(as_float32) == content(as_float64)
+
+
+def test_distances_and_vertices_are_metres():
+    mapper = mapped(POSES[:1])
+    wall = np.array([HIGH[0], -0.2, 0.05])  # straight ahead of the camera
+    ahead_m = np.array([0.15, 0.05, -0.05])
+    answer = mapper.query(wall - ahead_m[:, None] * [1.0, 0.0, 0.0])
+    assert answer.known.all()
+    assert answer.tsdf_m == pytest.approx(ahead_m, abs=0.2 * VOXEL_M)
+    vertices = mapper.mesh().vertices
+    assert (vertices > LOW - VOXEL_M).all() and (vertices < HIGH + VOXEL_M).all()
+
+
 @pytest.mark.parametrize("far_m", [1e7, 1e15, 1e30, 1e300])
 def test_a_pose_beyond_the_range_of_the_map_leaves_it_unchanged(far_m):
     """Finite, but block coordinates end 2^20 blocks from the origin."""
