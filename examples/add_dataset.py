@@ -44,7 +44,7 @@ class NpzFolder:
 with TemporaryDirectory() as folder:
     path = Path(sys.argv[1] if sys.argv[1:] else folder)
     if not sys.argv[1:]:
-        for number, frame in enumerate(demo_frames(5)):
+        for number, frame in enumerate(demo_frames(3)):
             np.savez(path / f"{number:04d}.npz", **vars(frame))
         (path / "9999.npz").write_text("no image")
     recording: Recording = NpzFolder(path)

@@ -22,7 +22,7 @@ args = parser.parse_args()
 with TemporaryDirectory() as folder:
     if args.recording is None:
         args.recording = Path(folder) / "room"
-        write_sequence_folder(args.recording, CAMERA, demo_frames(8))
+        write_sequence_folder(args.recording, CAMERA, demo_frames(5))
     recording = open_recording(args.recording)
     mapper = Mapper(load_model("small"), MapSettings(voxel_size_m=0.04))
     for frame in recording:  # frames that cannot be used are counted in recording.rejected

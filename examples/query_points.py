@@ -17,7 +17,7 @@ STEPS_M = (-0.40, -0.15, -0.10, -0.05, 0.05, 0.10, 1.00)  # along the ray, from 
 
 recording = open_recording(sys.argv[1]) if len(sys.argv) > 1 else None
 camera = recording.camera if recording else CAMERA
-frames = list(recording or demo_frames(8))
+frames = list(recording or demo_frames(5))
 mapper = Mapper(load_model("small"), MapSettings(voxel_size_m=0.04))
 for frame in frames:
     mapper.integrate(frame.depth_m, frame.T_world_camera, camera)

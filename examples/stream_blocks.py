@@ -19,7 +19,7 @@ def send() -> None:
     mapper = Mapper(load_model("small"), MapSettings(voxel_size_m=0.04))
     with subprocess.Popen([sys.executable, __file__, "receive"], stdin=subprocess.PIPE) as receiver:
         assert receiver.stdin
-        for frame in demo_frames(6):
+        for frame in demo_frames(4):
             mapper.integrate(frame.depth_m, frame.T_world_camera, CAMERA)
             keys, removed = mapper.take_changed(), mapper.take_removed()
             values = mapper.grid.values[mapper.grid.find(keys)]

@@ -73,8 +73,8 @@ def extract_figure(frame: Frame, rays: RayImage, samples: RaySamples) -> Figure:
     valid = rays.valid[row].numpy()[:, None] & np.ones(len(steps), bool)
     known = valid & (samples.states[row, :, :, WEIGHT].numpy() > 0)
     mean_mm = samples.states[row, :, :, MEAN].numpy() * TRUNCATION_MM
-    right.scatter(*at[valid & ~known][:, [0, 2]].T, s=2, color="0.75")
-    dots = right.scatter(*at[known][:, [0, 2]].T, s=2, c=mean_mm[known], cmap="RdBu", vmin=-100, vmax=100)
+    right.scatter(at[valid & ~known, 0], at[valid & ~known, 2], s=2, color="0.75")
+    dots = right.scatter(at[known, 0], at[known, 2], s=2, c=mean_mm[known], cmap="RdBu", vmin=-100, vmax=100)
     right.plot(0, 0, "k^")
     right.annotate("camera", (0, 0), (6, 0), textcoords="offset points")
     right.set(title="what the map already knows along the rays", xlabel="to the right [m]", ylabel="ahead [m]")
@@ -132,8 +132,7 @@ def two_panels() -> tuple[Figure, tuple[Axes, Axes]]:
 
 def image(panel: Axes, values: Image, title: str, unit: str, colours: str = "turbo_r", limit: float = 0.0) -> None:
     """An image with its scale. limit: the scale runs from -limit to limit; 0: as the values do."""
-    scale = {"vmin": -limit, "vmax": limit} if limit else {}
-    drawn = panel.imshow(values, colours, **scale)
+    drawn = panel.imshow(values, colours, vmin=-limit if limit else None, vmax=limit or None)
     panel.set_title(title)
     panel.axis("off")
     panel.figure.colorbar(drawn, ax=panel, label=unit, shrink=0.8)
@@ -149,8 +148,8 @@ def level_slice(mapper: Mapper) -> tuple[npt.NDArray[np.float64], tuple[float, f
 def slice_panel(panel: Axes, values_mm: Image, extent: tuple[float, float, float, float], title: str) -> None:
     """Signed distances seen from above, grey where nothing is known."""
     panel.set_facecolor("0.85")
-    limits = {"vmin": -TRUNCATION_MM, "vmax": TRUNCATION_MM}
-    drawn = panel.imshow(values_mm, "RdBu", origin="lower", extent=extent, **limits)
+    limit = TRUNCATION_MM
+    drawn = panel.imshow(values_mm, "RdBu", origin="lower", extent=extent, vmin=-limit, vmax=limit)
     panel.set(title=title, xlabel="x [m]", ylabel="y [m]")
     panel.figure.colorbar(drawn, ax=panel, label="signed distance [mm]", shrink=0.8)
 

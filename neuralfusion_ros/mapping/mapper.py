@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,7 @@ class Mapper:
 
     @torch.no_grad()
     def integrate(
-        self, depth_m: npt.NDArray[np.float32], T_world_camera: npt.NDArray[np.float64], camera: PinholeCamera
+        self, depth_m: npt.NDArray[np.floating[Any]], T_world_camera: npt.NDArray[np.float64], camera: PinholeCamera
     ) -> FrameResult:
         """Takes one (H, W) depth image in metres, 0 where nothing was measured, and its (4, 4) pose.
 
@@ -195,7 +196,7 @@ class Mapper:
             self.grid.remove(rows)
 
     def _check(
-        self, depth_m: npt.NDArray[np.float32], T_world_camera: npt.NDArray[np.float64], camera: PinholeCamera
+        self, depth_m: npt.NDArray[np.floating[Any]], T_world_camera: npt.NDArray[np.float64], camera: PinholeCamera
     ) -> tuple[torch.Tensor, torch.Tensor]:
         depth, T = np.asarray(depth_m), np.asarray(T_world_camera, np.float64)
         if depth.shape != (camera.height, camera.width):

@@ -3,6 +3,7 @@
 
 import contextlib
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -184,7 +185,7 @@ def test_a_pose_that_is_no_motion_is_refused(wrong):
 
 
 def test_depth_in_whole_millimetres_is_refused():
-    depth_mm = (1000 * room_depth(POSES[0])).astype(np.uint16)
+    depth_mm: Any = (1000 * room_depth(POSES[0])).astype(np.uint16)
     with pytest.raises(ValueError, match="metres, not uint16"):
         new_mapper().integrate(depth_mm, POSES[0], CAMERA)
 
