@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Draws the four steps of the method for docs/method.md, from frames of the demo's recording.
 
