@@ -12,11 +12,12 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 # Idle threads of a process must not spin while another process needs the core.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help setup demo test lint typecheck format clean
+.PHONY: help setup demo test docs lint typecheck format clean
 
 help:
 	@echo "make demo       map a recording and write mesh.ply (DEMO_ARGS: input and options)"
 	@echo "make test       style, types and all tests (PYTEST_ARGS: options of pytest)"
+	@echo "make docs       the documentation as a site, in site/"
 	@echo "make setup | lint | typecheck | format | clean"
 
 setup:
@@ -29,6 +30,10 @@ demo: setup
 test: lint typecheck
 	@echo "pytest"
 	@ROS_PYTHON_CHECK_FIELDS=1 timeout -k 10 1200 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+docs: setup
+	@$(BIN)/mkdocs build --quiet --strict
+	@echo "site/index.html"
 
 lint: setup
 	@echo "ruff"
@@ -44,5 +49,5 @@ format: setup
 	@$(BIN)/ruff format --quiet .
 
 clean:
-	@rm -rf build dist install log *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	@rm -rf build dist install log site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

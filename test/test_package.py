@@ -21,8 +21,13 @@ import neuralfusion_ros
 PACKAGE = "neuralfusion_ros"
 ROOT = Path(__file__).parents[1]
 CODE = sorted((ROOT / PACKAGE).rglob("*.py"))
-ALL_PYTHON = [ROOT / "setup.py", *CODE, *sorted((ROOT / "launch").glob("*.py")), *sorted((ROOT / "test").rglob("*.py"))]
-NOT_SOURCE = {".venv", ".git", "build", "install", "log", "dist", "runs", "demo_output"}
+OTHER_FOLDERS = ("examples", "launch", "scripts", "test")
+ALL_PYTHON = [
+    ROOT / "setup.py",
+    *CODE,
+    *(path for name in OTHER_FOLDERS for path in sorted((ROOT / name).rglob("*.py"))),
+]
+NOT_SOURCE = {".venv", ".git", "build", "install", "log", "dist", "runs", "demo_output", "site"}
 
 # Which rooms a room may import from, beside itself. Dependencies point inwards, to mapping/.
 MAY_IMPORT = {
@@ -184,7 +189,7 @@ def test_every_file_names_its_licence(path):
 def test_no_path_of_one_machine_is_written_down():
     machine_path = re.compile(r"(?<![\w.>}\)])/(root|home/\w+|Users/\w+|work|mnt)/\w")
     written = [path for path in ROOT.iterdir() if path.is_file()]
-    for folder in (".ci", "config", "docs", "launch", PACKAGE, "resource", "scripts", "test"):
+    for folder in (".ci", "config", "docs", "examples", "launch", PACKAGE, "resource", "scripts", "test"):
         written += [path for path in (ROOT / folder).rglob("*") if path.is_file()]
     binary = {".pyc", ".safetensors", ".png", ".jpg", ".gif", ".ply", ".npz", ".mcap"}
     for path in (path for path in written if path.suffix not in binary):

@@ -15,7 +15,6 @@ from neuralfusion_ros.evaluation.method import FloatArray, Triangles
 from neuralfusion_ros.evaluation.places import Place
 from neuralfusion_ros.evaluation.surfaces import ray_scene
 from neuralfusion_ros.mapping.mapper import Mapper
-from neuralfusion_ros.mapping.query import UNKNOWN
 
 Image = npt.NDArray[np.float32]
 _FREE_COLOUR, _UNKNOWN_COLOUR = 1.0, 0.82
@@ -114,9 +113,7 @@ def mesh_image(mapper: Mapper, colours: LatentColours, mesh: Triangles, rays: Im
 
 def _distance_image(mapper: Mapper, points: npt.NDArray[np.float64]) -> Image:
     """(rows, columns) metres, NaN where unknown."""
-    found = mapper.query(points.reshape(-1, 3))
-    image: Image = np.where(found.state == UNKNOWN, np.float32(np.nan), found.tsdf_m).reshape(points.shape[:2])
-    return image
+    return mapper.query(points.reshape(-1, 3)).tsdf_m.reshape(points.shape[:2])
 
 
 def _rays_from_above(within: Triangles) -> tuple[Image, tuple[float, float, float, float]]:

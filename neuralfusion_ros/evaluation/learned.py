@@ -9,7 +9,6 @@ from neuralfusion_ros.datasets.recording import Frame
 from neuralfusion_ros.evaluation.method import BoolArray, FloatArray, FusedMap, Triangles
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.mapper import Mapper
-from neuralfusion_ros.mapping.query import UNKNOWN
 
 
 class LearnedFusion:
@@ -31,7 +30,7 @@ class LearnedFusion:
     def query(self, centres: FloatArray) -> tuple[FloatArray, BoolArray]:
         """Signed distance in metres and whether it is known, both (N,), at (N, 3) voxel centres."""
         result = self._mapper.query(np.asarray(centres, dtype=np.float64))
-        return result.tsdf_m, result.state != UNKNOWN
+        return result.tsdf_m, result.known
 
     def mesh(self) -> Triangles:
         """The mesh of the whole map."""

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The method: depth images and poses in, a learned latent map and its surface out. Imports no ROS.
 
+What is named in __all__ is the Python interface, described in docs/python.md; the rest may change.
+
 Read in this order: mapper (the steps of a frame), fusion_steps, extract, fuse, integrate, translate; then voxel_state
 and block_grid. compiled/ has the same steps once more, as fast kernels for a CPU.
 """
 
 from neuralfusion_ros.mapping.camera import PinholeCamera
+from neuralfusion_ros.mapping.map_file import MapFileError
 from neuralfusion_ros.mapping.mapper import FrameResult, Mapper
 from neuralfusion_ros.mapping.meshing import Mesh
 from neuralfusion_ros.mapping.model import LatentModel, ModelError, load_model
@@ -19,6 +22,7 @@ __all__ = [
     "UNKNOWN",
     "FrameResult",
     "LatentModel",
+    "MapFileError",
     "MapSettings",
     "Mapper",
     "Mesh",

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +16,10 @@ from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.eviction import SPARE_SHARE, blocks_beyond, longest_unseen
 from neuralfusion_ros.mapping.fusion_steps import can_compile, fusion_steps
 from neuralfusion_ros.mapping.integrate import visible_blocks
-from neuralfusion_ros.mapping.map_file import StoredMap
+from neuralfusion_ros.mapping.map_file import StoredMap, read_map, write_map
 from neuralfusion_ros.mapping.meshing import Mesh
 from neuralfusion_ros.mapping.model import LatentModel
+from neuralfusion_ros.mapping.poses import is_rigid
 from neuralfusion_ros.mapping.query import QueryResult, query
 from neuralfusion_ros.mapping.ray_image import RayImage
 from neuralfusion_ros.mapping.settings import MapSettings
@@ -74,12 +77,14 @@ class Mapper:
 
     @torch.no_grad()
     def integrate(
-        self, depth_m: npt.NDArray[np.float32], T_world_camera: npt.NDArray[np.float64], camera: PinholeCamera
+        self, depth_m: npt.NDArray[np.floating[Any]], T_world_camera: npt.NDArray[np.float64], camera: PinholeCamera
     ) -> FrameResult:
         """Takes one (H, W) depth image in metres, 0 where nothing was measured, and its (4, 4) pose.
 
-        Raises ValueError when the image does not have the camera's size or is larger than 4096x4096, or when the pose
-        is not finite; the map then stays as it was.
+        depth_m: floating-point, metres along the camera's z axis. T_world_camera: maps points of the camera's optical
+        frame into the world, in metres. Raises ValueError when the image does not have the camera's size, is larger
+        than 4096x4096 or holds whole numbers, or when the pose is not a rotation and a translation; the map then stays
+        as it was.
         """
         pose, depth = self._check(depth_m, T_world_camera, camera)
         self._frame += 1
@@ -93,13 +98,19 @@ class Mapper:
         return FrameResult(int(rays.valid.sum()), touched.voxels, refused, len(self._removed) - n_removed)
 
     def mesh(self) -> Mesh:
-        """The surface of the whole map; translates what changed since the last call."""
+        """The surface of the whole map, in metres in the world; translates what changed since the last call.
+
+        A map without a surface gives a mesh without triangles.
+        """
         self._surface.remove(self.take_removed())
         self._surface.mark_changed(self.take_changed())
         return self._surface.mesh()
 
     def query(self, points: npt.NDArray[np.float64]) -> QueryResult:
-        """Signed distance, occupancy, and free, occupied or unknown at (N, 3) world points."""
+        """Signed distance in metres, occupancy, and free, occupied or unknown at (N, 3) world points in metres.
+
+        Raises ValueError when the points have another shape. A point that is not finite is unknown.
+        """
         return query(self.grid, self.model.translator, points)
 
     def take_changed(self) -> torch.Tensor:
@@ -123,8 +134,27 @@ class Mapper:
         self._removed = self._removed[:0]
         self._surface.clear()
 
+    def save(self, path: Path | str, frame_id: str = "odom") -> None:
+        """Writes the map to a file, by custom NAME.nfmap, aside and then renamed. Raises OSError.
+
+        frame_id: name of the frame that the poses are given in, for whoever reads the file.
+        """
+        write_map(Path(path), self.stored(frame_id))
+
+    def load(self, path: Path | str, frame_id: str = "") -> None:
+        """Replaces the map by that of a file; `integrate` goes on from there.
+
+        frame_id: the frame that the map must be in; empty for any. Raises MapFileError when the file is missing,
+        damaged or not a map, and ValueError when it was made with another model, voxel size or frame or is too large;
+        the map then stays as it was.
+        """
+        stored = read_map(Path(path))
+        if frame_id and stored.frame_id != frame_id:
+            raise ValueError(f"the map is in frame '{stored.frame_id}', not '{frame_id}'")
+        self.restore(stored)
+
     def stored(self, frame_id: str) -> StoredMap:
-        """A copy of the map, as it can be written to a file."""
+        """A copy of the map, as `save` writes it."""
         grid = self.grid
         return StoredMap(grid.keys.clone(), grid.values.clone(), grid.voxel_size_m, self.model.sha256, frame_id)
 
@@ -169,13 +199,18 @@ class Mapper:
             self.grid.remove(rows)
 
     def _check(
-        self, depth_m: npt.NDArray[np.float32], T_world_camera: npt.NDArray[np.float64], camera: PinholeCamera
+        self, depth_m: npt.NDArray[np.floating[Any]], T_world_camera: npt.NDArray[np.float64], camera: PinholeCamera
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        if depth_m.shape != (camera.height, camera.width):
-            raise ValueError(f"depth image is {depth_m.shape[::-1]}, the camera {(camera.width, camera.height)}")
-        if max(depth_m.shape) > MAX_IMAGE_EDGE:
-            raise ValueError(f"depth image is {depth_m.shape[::-1]}, the largest is {MAX_IMAGE_EDGE}x{MAX_IMAGE_EDGE}")
-        if np.shape(T_world_camera) != (4, 4) or not np.isfinite(T_world_camera).all():
+        depth, T = np.asarray(depth_m), np.asarray(T_world_camera, np.float64)
+        if depth.shape != (camera.height, camera.width):
+            raise ValueError(f"depth image is {depth.shape[::-1]}, the camera {(camera.width, camera.height)}")
+        if max(depth.shape) > MAX_IMAGE_EDGE:
+            raise ValueError(f"depth image is {depth.shape[::-1]}, the largest is {MAX_IMAGE_EDGE}x{MAX_IMAGE_EDGE}")
+        if not np.issubdtype(depth.dtype, np.floating):
+            raise ValueError(f"depth must be floating-point metres, not {depth.dtype}: divide it by its scale")
+        if T.shape != (4, 4) or not np.isfinite(T).all():
             raise ValueError("the pose must be a finite 4x4 matrix")
-        pose = torch.as_tensor(np.asarray(T_world_camera), dtype=torch.float32, device=self.device)
-        return pose, torch.as_tensor(np.ascontiguousarray(depth_m, np.float32), device=self.device)
+        if not is_rigid(T):
+            raise ValueError("the pose must be a rotation and a translation, with 0 0 0 1 in its last row")
+        pose = torch.as_tensor(T, dtype=torch.float32, device=self.device)
+        return pose, torch.as_tensor(np.ascontiguousarray(depth, np.float32), device=self.device)

@@ -16,6 +16,7 @@ NoPoseReason = Literal["before first", "after last", "gap", "unknown"]
 
 # As loose as tf2: many sources write few decimals.
 QUATERNION_NORM_TOLERANCE = 1e-2
+_ROTATION_TOLERANCE = 1e-3
 
 
 def pose_matrix(position_m: npt.ArrayLike, quaternion_xyzw: npt.ArrayLike) -> Matrix:
@@ -45,6 +46,13 @@ def pose_matrix(position_m: npt.ArrayLike, quaternion_xyzw: npt.ArrayLike) -> Ma
 def position_and_quaternion(T: Matrix) -> tuple[Matrix, Matrix]:
     """(4, 4) pose to its (3,) position and (4,) unit quaternion (x, y, z, w)."""
     return T[:3, 3].copy(), Rotation.from_matrix(T[:3, :3]).as_quat()
+
+
+def is_rigid(T: Matrix) -> bool:
+    """A finite (4, 4) matrix is a rotation and a translation: neither scaled, sheared, mirrored nor transposed."""
+    R = T[:3, :3]
+    orthonormal = np.abs(R @ R.T - np.eye(3)).max() < _ROTATION_TOLERANCE and np.linalg.det(R) > 0
+    return bool(orthonormal and np.array_equal(T[3], (0, 0, 0, 1)))
 
 
 def interpolate(T_a: Matrix, T_b: Matrix, fraction: float) -> Matrix:

@@ -21,16 +21,26 @@ UNKNOWN, FREE_SPACE, OCCUPIED = 0, 1, 2
 class QueryResult:
     """tsdf_m: (N,) metres, clipped at one truncation distance, NaN where unknown. occupancy: (N,) probability.
 
-    state: (N,) UNKNOWN, FREE_SPACE or OCCUPIED.
+    state: (N,) UNKNOWN, FREE_SPACE or OCCUPIED. A point is unknown when nothing was measured at its voxel.
     """
 
     tsdf_m: npt.NDArray[np.float32]
     occupancy: npt.NDArray[np.float32]
     state: npt.NDArray[np.uint8]
 
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether the map has seen the point, and so tsdf_m is a number."""
+        return self.state != UNKNOWN
+
 
 def query(latent: BlockGrid, translator: TranslatorNetwork, points: npt.NDArray[np.float64]) -> QueryResult:
-    """Asks the latent map at (N, 3) world points, each translated where it lies inside its voxel."""
+    """Asks the latent map at (N, 3) world points in metres, each translated where it lies inside its voxel.
+
+    Raises ValueError when the points have another shape.
+    """
+    if np.ndim(points) != 2 or np.shape(points)[1] != 3:
+        raise ValueError(f"points must be (N, 3), got {np.shape(points)}")
     in_voxels = torch.as_tensor(points, dtype=torch.float64, device=latent.device) / latent.voxel_size_m
     voxels = torch.floor(in_voxels).to(torch.int64)
     states = read_states(latent, voxel_rows(latent, voxels))

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
-from neuralfusion_ros.mapping.map_file import read_map, write_map
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.messages.stamps import NS_PER_S
 from neuralfusion_ros.nodes.block_sender import BlockSender
@@ -87,7 +86,7 @@ class FusionWork:
 
         def job() -> str:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_map(path, self._mapper.stored(self.sender.frame_id))
+            self._mapper.save(path, self.sender.frame_id)
             return f"{self.n_blocks} blocks written to {path}."
 
         return self._worker.submit(job)
@@ -96,10 +95,7 @@ class FusionWork:
         """Replaces the map by that of a file, which is verified before."""
 
         def job() -> str:
-            stored = read_map(path)
-            if stored.frame_id != self.sender.frame_id:
-                raise ValueError(f"the map is in frame '{stored.frame_id}', global_frame is '{self.sender.frame_id}'")
-            self._mapper.restore(stored)
+            self._mapper.load(path, self.sender.frame_id)
             self.sender.start_new_map()
             self._map_changed = True
             self._note_size()

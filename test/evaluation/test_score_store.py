@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from neuralfusion_ros.commands.progress import progress
 from neuralfusion_ros.evaluation.baselines import open3d_baselines
@@ -67,7 +68,7 @@ def test_the_key_follows_everything_that_matters(room):
 
 
 def test_a_second_run_gives_the_same_scores_without_fusing(room, tmp_path):
-    bench = Bench(progress, SETTINGS, device="cpu", methods="tsdf", store=ScoreStore(tmp_path))
+    bench = Bench(progress, SETTINGS, device=torch.device("cpu"), methods="tsdf", store=ScoreStore(tmp_path))
     frames = noisy_frames(room, LEVELS["mild"], 0)
     first = bench.score("room", room, frames)
     without = replace(bench, store=None).score("room", room, frames)  # Open3D's last digits differ from run to run

@@ -51,14 +51,15 @@ def test_what_is_read_is_what_was_written(tmp_path, stored):
     assert [path.name for path in tmp_path.iterdir()] == ["a.nfmap"]
 
 
-def test_mapping_goes_on_where_it_stopped(tmp_path, stored):
-    write_map(tmp_path / "a.nfmap", stored)
-    through, again = make_mapper(), make_mapper()
+def test_mapping_goes_on_where_it_stopped(tmp_path):
+    through, first, again = make_mapper(), make_mapper(), make_mapper()
     look(through, 1.0, 1.5, 1.2)
+    look(first, 1.0, 1.5)
+    first.save(tmp_path / "a.nfmap", "odom")
     look(again, 2.0)
     again.take_changed()
-    again.restore(read_map(tmp_path / "a.nfmap"))
-    assert len(again.take_changed()) == len(stored.keys)
+    again.load(str(tmp_path / "a.nfmap"), "odom")
+    assert len(again.take_changed()) == first.grid.n_blocks
     look(again, 1.2)
     for one, other in zip(sorted_content(through.stored("odom")), sorted_content(again.stored("odom")), strict=True):
         assert torch.equal(one, other)
@@ -66,11 +67,23 @@ def test_mapping_goes_on_where_it_stopped(tmp_path, stored):
 
 
 def test_an_empty_map_can_be_stored(tmp_path):
-    write_map(tmp_path / "a.nfmap", make_mapper().stored("map"))
+    make_mapper().save(tmp_path / "a.nfmap")
     mapper = make_mapper()
     look(mapper, 1.0)
-    mapper.restore(read_map(tmp_path / "a.nfmap"))
+    mapper.load(tmp_path / "a.nfmap")
     assert mapper.grid.n_blocks == 0
+
+
+def test_a_file_that_cannot_be_loaded_changes_nothing(tmp_path):
+    mapper = make_mapper()
+    mapper.save(tmp_path / "a.nfmap", "odom")
+    look(mapper, 1.0)
+    before = mapper.stored("odom")
+    with pytest.raises(ValueError, match="in frame 'odom', not 'map'"):
+        mapper.load(tmp_path / "a.nfmap", "map")
+    with pytest.raises(MapFileError, match="cannot read map"):
+        mapper.load(tmp_path / "b.nfmap")
+    assert torch.equal(mapper.grid.values, before.values)
 
 
 @pytest.mark.parametrize(

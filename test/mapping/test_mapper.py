@@ -3,6 +3,7 @@
 
 import contextlib
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,7 +160,7 @@ def test_an_image_of_another_size_is_refused(shape):
 
 @pytest.mark.parametrize("size", [(4097, 8), (8, 4097)])
 def test_a_huge_image_is_refused_with_its_size(size):
-    camera = PinholeCamera(*size, 50.0, 50.0, 2.0, 2.0)
+    camera = PinholeCamera(size[0], size[1], 50.0, 50.0, 2.0, 2.0)
     with pytest.raises(ValueError, match=rf"depth image is \({size[0]}, {size[1]}\), the largest is 4096x4096"):
         new_mapper().integrate(np.ones(size[::-1], np.float32), POSES[0], camera)
 
@@ -179,6 +180,39 @@ def test_a_pose_that_is_not_finite_is_refused(entry, value):
 def test_a_pose_of_another_shape_is_refused():
     with pytest.raises(ValueError, match="pose"):
         new_mapper().integrate(room_depth(POSES[0]), POSES[0][:3], CAMERA)
+
+
+@pytest.mark.parametrize("wrong", [POSES[0].T, 1000 * POSES[0], np.diag([1.0, 1.0, -1.0, 1.0]), np.zeros((4, 4))])
+def test_a_pose_that_is_no_motion_is_refused(wrong):
+    mapper = mapped(POSES[:1])
+    before = content(mapper)
+    with pytest.raises(ValueError, match="rotation and a translation"):
+        mapper.integrate(room_depth(POSES[0]), wrong, CAMERA)
+    assert content(mapper) == before
+
+
+def test_depth_in_whole_millimetres_is_refused():
+    depth_mm: Any = (1000 * room_depth(POSES[0])).astype(np.uint16)
+    with pytest.raises(ValueError, match="metres, not uint16"):
+        new_mapper().integrate(depth_mm, POSES[0], CAMERA)
+
+
+def test_depth_and_pose_may_have_any_floating_type():
+    as_float32, as_float64 = new_mapper(), new_mapper()
+    as_float32.integrate(room_depth(POSES[0]), POSES[0], CAMERA)
+    as_float64.integrate(room_depth(POSES[0]).astype(np.float64), POSES[0].tolist(), CAMERA)
+    assert content(as_float32) == content(as_float64)
+
+
+def test_distances_and_vertices_are_metres():
+    mapper = mapped(POSES[:1])
+    wall = np.array([HIGH[0], -0.2, 0.05])  # straight ahead of the camera
+    ahead_m = np.array([0.15, 0.05, -0.05])
+    answer = mapper.query(wall - ahead_m[:, None] * [1.0, 0.0, 0.0])
+    assert answer.known.all()
+    assert answer.tsdf_m == pytest.approx(ahead_m, abs=0.2 * VOXEL_M)
+    vertices = mapper.mesh().vertices
+    assert (vertices > LOW - VOXEL_M).all() and (vertices < HIGH + VOXEL_M).all()
 
 
 @pytest.mark.parametrize("far_m", [1e7, 1e15, 1e30, 1e300])

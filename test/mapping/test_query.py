@@ -64,6 +64,7 @@ def test_points_are_free_occupied_or_unknown():
     answer = ask(latent, points)
     assert answer.state.tolist() == [FREE_SPACE, OCCUPIED, UNKNOWN, UNKNOWN, UNKNOWN]
     assert answer.tsdf_m[:2] == pytest.approx([2 * VOXEL_M, -1 * VOXEL_M], abs=0.9 * VOXEL_M)
+    assert answer.known.tolist() == [True, True, False, False, False]
     assert np.isnan(answer.tsdf_m[2:]).all()
     assert answer.occupancy[2:].tolist() == [0.5, 0.5, 0.5]
 
@@ -108,3 +109,9 @@ def test_an_empty_map_and_no_points():
     assert ask(empty, np.zeros((2, 3))).state.tolist() == [UNKNOWN, UNKNOWN]
     assert ask(empty, np.zeros((0, 3))).tsdf_m.shape == (0,)
     assert ask(sphere(), np.zeros((0, 3))).state.shape == (0,)
+
+
+@pytest.mark.parametrize("points", [np.zeros(3), np.zeros((2, 2)), np.zeros((1, 2, 3)), 1.0])
+def test_points_of_another_shape_are_refused(points):
+    with pytest.raises(ValueError, match=r"points must be \(N, 3\)"):
+        ask(sphere(), points)

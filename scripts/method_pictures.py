@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Draws the four steps of the method for docs/method.md, from frames of the demo's recording.
+
+`.venv/bin/python scripts/method_pictures.py [FOLDER]` writes extract.png, fuse.png, integrate.png and translate.png.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image as Picture
+
+from neuralfusion_ros.commands.demo_recording import CAMERA, demo_frames
+from neuralfusion_ros.datasets.recording import Frame
+from neuralfusion_ros.evaluation.latent_pictures import slice_points
+from neuralfusion_ros.mapping import Mapper, MapSettings, load_model
+from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS, RaySamples, extract, read_states, voxel_rows
+from neuralfusion_ros.mapping.fuse import network_inputs
+from neuralfusion_ros.mapping.new_file import new_file
+from neuralfusion_ros.mapping.ray_image import RayImage, make_rays
+from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, WEIGHT
+from neuralfusion_ros.pictures.picture import render_mesh
+
+FRAMES = 24
+VOXEL_M = 0.03
+TRUNCATION_MM = 1000 * TRUNCATION_VOXELS * VOXEL_M
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "method"
+Image = npt.NDArray[np.float32]
+
+
+def main() -> int:
+    """Maps the frames but for the last; draws what the last one does."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS
+    folder.mkdir(parents=True, exist_ok=True)
+    *earlier, last = demo_frames(FRAMES)
+    mapper = Mapper(load_model("small"), MapSettings(voxel_size_m=VOXEL_M))
+    for frame in earlier:
+        mapper.integrate(frame.depth_m, frame.T_world_camera, CAMERA)
+    rays = make_rays(torch.from_numpy(last.depth_m), CAMERA, mapper.settings)
+    with torch.no_grad():
+        samples = extract(mapper.grid, rays, torch.tensor(last.T_world_camera, dtype=torch.float32))
+        updates = mapper.model.fusion(network_inputs(rays, samples))
+    figures = {
+        "extract": extract_figure(last, rays, samples),
+        "fuse": fuse_figure(rays, updates.correction.numpy(), updates.confidence.numpy()),
+        "integrate": integrate_figure(earlier[0], mapper, last),
+        "translate": translate_figure(mapper),
+    }
+    for name, figure in figures.items():
+        with new_file(folder / f"{name}.png") as aside:
+            figure.savefig(aside, dpi=80)
+            small = Picture.open(aside).convert("RGB").quantize(256, Picture.Quantize.FASTOCTREE)  # half the size
+            small.save(aside, optimize=True)
+    return 0
+
+
+def extract_figure(frame: Frame, rays: RayImage, samples: RaySamples) -> Figure:
+    """The depth image, and from above the samples along the rays of its middle row."""
+    figure, (left, right) = two_panels()
+    image(left, np.where(frame.depth_m > 0, frame.depth_m, np.nan), "depth image, the white row is drawn beside", "m")
+    row = rays.camera.height // 2
+    left.axhline(row * CAMERA.height / rays.camera.height, color="white", linewidth=1.5)
+    points = rays.points_m[row].numpy()
+    steps = np.arange(-TRUNCATION_VOXELS, TRUNCATION_VOXELS + 1) * VOXEL_M
+    directions = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-6)
+    at = points[:, None] + steps[:, None] * directions[:, None]
+    valid = rays.valid[row].numpy()[:, None] & np.ones(len(steps), bool)
+    known = valid & (samples.states[row, :, :, WEIGHT].numpy() > 0)
+    mean_mm = samples.states[row, :, :, MEAN].numpy() * TRUNCATION_MM
+    right.scatter(at[valid & ~known, 0], at[valid & ~known, 2], s=2, color="0.75")
+    dots = right.scatter(at[known, 0], at[known, 2], s=2, c=mean_mm[known], cmap="RdBu", vmin=-100, vmax=100)
+    right.plot(0, 0, "k^")
+    right.annotate("camera", (0, 0), (6, 0), textcoords="offset points")
+    right.set(title="what the map already knows along the rays", xlabel="to the right [m]", ylabel="ahead [m]")
+    right.set_aspect("equal")
+    figure.colorbar(dots, ax=right, label="signed distance in the map [mm]", shrink=0.8)
+    return figure
+
+
+def fuse_figure(rays: RayImage, correction: Image, confidence: Image) -> Figure:
+    """What the fusion network says of every ray: a shift, and how much it believes the measured point."""
+    figure, (left, right) = two_panels()
+    valid = rays.valid.numpy()
+    shift_mm = np.where(valid, correction * TRUNCATION_MM, np.nan)
+    image(left, shift_mm, "shift of the surface, towards the camera is blue", "mm", "RdBu", 30)
+    of_surface = np.where(valid, confidence[..., TRUNCATION_VOXELS], np.nan)
+    image(right, of_surface, "confidence at the measured point", "", "viridis")
+    return figure
+
+
+def integrate_figure(first: Frame, mapper: Mapper, last: Frame) -> Figure:
+    """A level slice of the running means after one frame, and after all."""
+    fresh = Mapper(mapper.model, mapper.settings)
+    fresh.integrate(first.depth_m, first.T_world_camera, CAMERA)
+    mapper.integrate(last.depth_m, last.T_world_camera, CAMERA)
+    points, extent = level_slice(mapper)
+    figure, panels = two_panels()
+    for panel, of, count in zip(panels, (fresh, mapper), (1, FRAMES), strict=True):
+        states = read_states(of.grid, voxel_rows(of.grid, torch.from_numpy(np.floor(points / VOXEL_M)).long())).numpy()
+        seen = (states[..., WEIGHT] > 0) | (states[..., FREE] > 0)
+        mean_mm = np.where(states[..., WEIGHT] > 0, states[..., MEAN], 1.0) * TRUNCATION_MM
+        slice_panel(
+            panel, np.where(seen, mean_mm, np.nan), extent, f"running mean after {count} frame{'s' * (count > 1)}"
+        )
+    return figure
+
+
+def translate_figure(mapper: Mapper) -> Figure:
+    """The same slice, translated, and the mesh."""
+    points, extent = level_slice(mapper)
+    figure, (left, right) = two_panels()
+    distance_mm = 1000 * mapper.query(points.reshape(-1, 3)).tsdf_m.reshape(points.shape[:2])
+    slice_panel(left, distance_mm, extent, "translated signed distance")
+    right.imshow(render_mesh(mapper.mesh(), size=(800, 600)))
+    right.set_title("mesh")
+    right.axis("off")
+    return figure
+
+
+def two_panels() -> tuple[Figure, tuple[Axes, Axes]]:
+    """An empty figure of two panels side by side."""
+    figure = Figure(figsize=(12, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    return figure, (left, right)
+
+
+def image(panel: Axes, values: Image, title: str, unit: str, colours: str = "turbo_r", limit: float = 0.0) -> None:
+    """An image with its scale. limit: the scale runs from -limit to limit; 0: as the values do."""
+    drawn = panel.imshow(values, colours, vmin=-limit if limit else None, vmax=limit or None)
+    panel.set_title(title)
+    panel.axis("off")
+    panel.figure.colorbar(drawn, ax=panel, label=unit, shrink=0.8)
+
+
+def level_slice(mapper: Mapper) -> tuple[npt.NDArray[np.float64], tuple[float, float, float, float]]:
+    """Voxel centres of a slice at half the height of the mesh, and its extent."""
+    vertices = mapper.mesh().vertices.astype(np.float64)
+    low, high = vertices.min(0), vertices.max(0)
+    return slice_points(2, float((low[2] + high[2]) / 2), low - 0.1, high + 0.1, VOXEL_M)
+
+
+def slice_panel(panel: Axes, values_mm: Image, extent: tuple[float, float, float, float], title: str) -> None:
+    """Signed distances seen from above, grey where nothing is known."""
+    panel.set_facecolor("0.85")
+    limit = TRUNCATION_MM
+    drawn = panel.imshow(values_mm, "RdBu", origin="lower", extent=extent, vmin=-limit, vmax=limit)
+    panel.set(title=title, xlabel="x [m]", ylabel="y [m]")
+    panel.figure.colorbar(drawn, ax=panel, label="signed distance [mm]", shrink=0.8)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
