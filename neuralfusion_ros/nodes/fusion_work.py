@@ -12,6 +12,7 @@ from neuralfusion_ros.mapping.map_file import read_map, write_map
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.messages.stamps import NS_PER_S
 from neuralfusion_ros.nodes.block_sender import BlockSender
+from neuralfusion_ros.nodes.camera_display import CameraDisplay
 from neuralfusion_ros.nodes.camera_input import CameraInput, ReadyFrame
 from neuralfusion_ros.nodes.diagnostics import Durations
 from neuralfusion_ros.nodes.parameters import FusionParameters
@@ -35,12 +36,14 @@ class FusionWork:
         self,
         mapper: Mapper,
         sender: BlockSender,
+        display: CameraDisplay,
         cameras: Sequence[CameraInput],
         parameters: FusionParameters,
         rejections: Rejections,
         log: ThrottledLog,
     ) -> None:
         self._mapper, self.sender, self.cameras, self._rejections = mapper, sender, list(cameras), rejections
+        self._display = display
         self._log, self._reset_on_restart = log, parameters.on_time_jump == "reset"
         self._restarts = 0
         for camera in self.cameras:
@@ -100,6 +103,7 @@ class FusionWork:
             if stored.frame_id != self.sender.frame_id:
                 raise ValueError(f"the map is in frame '{stored.frame_id}', global_frame is '{self.sender.frame_id}'")
             self._mapper.restore(stored)
+            self._display.start_anew()
             self.sender.start_new_map()
             self._map_changed = True
             self._note_size()
@@ -107,6 +111,11 @@ class FusionWork:
             return f"{self.n_blocks} blocks read from {path}."
 
         return self._worker.submit(job)
+
+    def camera_viewer_came(self) -> None:
+        """Somebody new wants to see where the cameras are."""
+        self._display.renew()
+        self._worker.wake()
 
     def resend(self) -> None:
         """Sends the whole map once more."""
@@ -121,13 +130,14 @@ class FusionWork:
 
     def _reset(self) -> None:
         self._mapper.reset()
+        self._display.start_anew()
         self.sender.start_new_map()
         self._note_size()
 
     def _step(self) -> float | None:
         """One frame of each camera, a few messages. Returns the seconds until there is more to do."""
         waits = [self._use_frame(camera) for camera in self.cameras]
-        waits.append(self._publish())
+        waits += [self._publish(), self._display.publish()]
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _use_frame(self, camera: CameraInput) -> float | None:
@@ -136,13 +146,16 @@ class FusionWork:
         if frame is not None:
             with self._rejections.gate(camera.name):
                 self._integrate(frame)
+                self._display.note(camera.name, frame)
                 camera.integrated += 1
                 camera.newest_s = time.monotonic()
         return wait_s
 
     def _integrate(self, frame: ReadyFrame) -> None:
-        if self._reset_on_restart and frame.restarts != self._restarts:
-            self._reset()
+        if frame.restarts != self._restarts:
+            self._display.start_anew()
+            if self._reset_on_restart:
+                self._reset()
         self._restarts = frame.restarts
         begin_s = time.perf_counter()
         result = self._mapper.integrate(frame.depth_m, frame.T_world_camera, frame.camera)
