@@ -16,6 +16,7 @@ _COMMANDS = {
     "fuse": "make a mesh from a recording, without ROS",
     "demo": "run the whole ROS graph on a recording, its own or yours",
     "replay": "publish a recording on ROS topics",
+    "view": "show a running graph on a web page",
     "doctor": "say what is missing in a running graph",
     "record": "turn a recording into a rosbag2 folder (mcap)",
     "train": "train the networks from a seed",

@@ -33,7 +33,8 @@ from neuralfusion_ros.messages.transforms import decode_transforms
 from neuralfusion_ros.nodes.transform_listener import TF, TF_STATIC
 
 _INPUTS = {IMAGE: Image, INFO: CameraInfo, POSE: PoseStamped, ODOMETRY: Odometry}
-_OUTPUTS = {"visualization_msgs/msg/MarkerArray", "sensor_msgs/msg/PointCloud2", "nav_msgs/msg/OccupancyGrid"}
+_CLOUDS = {"sensor_msgs/msg/PointCloud2"}
+_OUTPUTS = _CLOUDS | {"visualization_msgs/msg/MarkerArray", "nav_msgs/msg/OccupancyGrid"}
 _PARAMETERS = ["use_sim_time", "pose_source", "global_frame", "device", "max_pose_gap_s"]
 _FOREVER_NS = 2**62
 
@@ -101,7 +102,7 @@ class GraphWatcher:
             tf_links=None if self._tf_links is None else frozenset(self._tf_links),
             clock_publishers=self._node.count_publishers("/clock"),
             clock_ticks=self._clock_ticks,
-            block_receivers=tuple(self._receivers(self._published_by(fusion))),
+            block_receivers=tuple(self._receivers(self._published_by(fusion, _CLOUDS))),
             listeners={topic: self._node.count_subscribers(topic) for topic in self._published_by(translator)},
             has_gpu=_has_gpu(),
             domain=_domain(),
@@ -140,10 +141,10 @@ class GraphWatcher:
         own = tuple(endpoint for endpoint in subscriptions if endpoint.node == fusion)
         return Input(topic, kind, publishers, own, tuple(self._stamps[topic, kind]), self._frames.get(topic, ""))
 
-    def _published_by(self, node: str) -> list[str]:
+    def _published_by(self, node: str, types: set[str] = _OUTPUTS) -> list[str]:
         """Topics with which a mapping node shows its work."""
         topics = topics_of(self._node.get_publisher_names_and_types_by_node, node)
-        return [topic for topic, kinds in topics if _OUTPUTS & set(kinds)]
+        return [topic for topic, kinds in topics if types & set(kinds)]
 
     def _receivers(self, topics: Iterable[str]) -> list[str]:
         infos = [info for topic in topics for info in self._node.get_subscriptions_info_by_topic(topic)]
