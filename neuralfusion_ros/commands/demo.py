@@ -15,6 +15,7 @@ from neuralfusion_ros.commands.frame_statistics import write_json
 from neuralfusion_ros.commands.map_options import add_map_options, chosen_device, map_settings
 from neuralfusion_ros.commands.node_processes import NodeFailure, NodeProcesses, set_ros_environment
 from neuralfusion_ros.commands.picture import render_mesh, save_picture
+from neuralfusion_ros.commands.view import check_viewer
 from neuralfusion_ros.mapping.mesh_file import read_mesh
 from neuralfusion_ros.mapping.model import load_model
 
@@ -102,6 +103,8 @@ def _check_options(args: argparse.Namespace) -> None:
     """What the nodes would refuse is refused here, in one line."""
     map_settings(args)
     load_model(args.model, chosen_device(args))
+    if args.view:
+        check_viewer()
     if args.frames is not None and args.frames < 1:
         raise CommandError(f"--frames must be at least 1, got {args.frames}")
     if args.rate is not None and not 0.01 <= args.rate <= 100:

@@ -9,18 +9,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from neuralfusion_ros.commands.view import check_viewer
-
 _STOP_S = 20.0
 
 
 @contextmanager
 def live_view(wanted: bool) -> Iterator[subprocess.Popen[bytes] | None]:
-    """The running view, which ends with the block; None if it is not wanted. Raises CommandError."""
+    """The running view, which ends with the block; None if it is not wanted."""
     if not wanted:
         yield None
         return
-    check_viewer()
     # In a session of its own: Ctrl-C is for the demo first. What it prints, its address, is for the user.
     command = [sys.executable, "-m", "neuralfusion_ros.cli", "view"]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)

@@ -11,7 +11,7 @@ import viser
 from viser import uplot
 
 _KEPT = 900  # a quarter of an hour, as the nodes tell once a second
-_INK, _GRID = "#c9c9c9", "#444444"
+_AXIS = uplot.Axis(stroke="#c9c9c9", grid=uplot.Axis_Grid(stroke="#444444", width=1))
 
 
 class Charts:
@@ -20,7 +20,7 @@ class Charts:
     def __init__(self, gui: viser.GuiApi) -> None:
         self._rows: deque[tuple[float, float, float, float]] = deque(maxlen=_KEPT)
         nothing = np.zeros(0)
-        common = {"scales": {"x": uplot.Scale(time=False)}, "axes": (_axis("s"), _axis()), "aspect": 1.9}
+        common = {"scales": {"x": uplot.Scale(time=False)}, "axes": (_AXIS, _AXIS), "aspect": 2.6}
         x = uplot.Series(label="s")
         median, late = uplot.Series(label="p50", stroke="#4cc9f0"), uplot.Series(label="p95", stroke="#f08a4c")
         size = uplot.Series(label="MB", stroke="#7bd88f")
@@ -37,10 +37,3 @@ class Charts:
         seconds, median, late, size = np.array(self._rows).T
         self._time.data = (seconds, median, late)
         self._size.data = (seconds, size)
-
-
-def _axis(label: str | None = None) -> uplot.Axis:
-    axis = uplot.Axis(stroke=_INK, grid=uplot.Axis_Grid(stroke=_GRID, width=1))
-    if label:
-        axis["label"] = label
-    return axis

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from types import TracebackType
@@ -39,6 +40,8 @@ class ViewPage:
     """
 
     def __init__(self, port: int) -> None:
+        # A browser that goes away in the middle of a word is no news.
+        logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
         with redirect_stdout(io.StringIO()):
             self._server = _LocalServer(HOST, port, label="neuralfusion", verbose=False)
         self._server.gui.configure_theme(show_logo=False, show_share_button=False, dark_mode=True)

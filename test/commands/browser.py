@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opens a page in a headless Chromium, waits for a text on it, and takes a picture of it.
 
-python test/commands/browser.py URL PICTURE TEXT [SECONDS]: prints the text of the page; exit code 1 if TEXT never came.
+python test/commands/browser.py URL PICTURE TEXT WIDTHxHEIGHT SECONDS: prints the text of the page once TEXT is on
+it and SECONDS have gone by; exit code 1 if TEXT never came.
 Talks the DevTools protocol of Chromium over a WebSocket. Draws in software: no screen and no GPU are needed.
 """
 
@@ -22,7 +23,7 @@ from pathlib import Path
 from websockets.sync.client import connect
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
-SIZE = (1280, 720)
+_WAIT_S = 60.0
 _OPTIONS = ("--headless", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--mute-audio",
             "--no-first-run", "--disable-extensions", "--remote-debugging-port=0")  # fmt: skip
 _START_LIMIT_S = 30.0
@@ -55,14 +56,20 @@ class Page:
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
 
 
-def visit(url: str, picture: Path, text: str, limit_s: float, settle_s: float = 1.0) -> bool:
+def visit(url: str, picture: Path, text: str, size: str, settle_s: float) -> bool:
     """Waits until a text that matches `text` is on the page, and a little longer. False when it never came."""
     with tempfile.TemporaryDirectory() as profile:
-        command = [str(PROGRAM), *_OPTIONS, f"--user-data-dir={profile}", "--window-size={},{}".format(*SIZE), url]
+        command = [
+            str(PROGRAM),
+            *_OPTIONS,
+            f"--user-data-dir={profile}",
+            f"--window-size={size.replace('x', ',')}",
+            url,
+        ]
         browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
             page = Page(_port_of(browser))
-            end_s = time.monotonic() + limit_s
+            end_s = time.monotonic() + _WAIT_S
             while not (found := re.search(text, page.text())) and time.monotonic() < end_s:
                 time.sleep(0.1)
             time.sleep(settle_s)
@@ -88,5 +95,5 @@ def _port_of(browser: subprocess.Popen[str]) -> int:
 
 
 if __name__ == "__main__":
-    url, picture, text, *limit = sys.argv[1:]
-    sys.exit(0 if visit(url, Path(picture), text, float(limit[0]) if limit else 20.0) else 1)
+    url, picture, text, size, settle_s = sys.argv[1:]
+    sys.exit(0 if visit(url, Path(picture), text, size, float(settle_s)) else 1)
