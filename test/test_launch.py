@@ -348,9 +348,9 @@ def test_rviz_colours_clouds_by_fields_that_they_have():
         for display in layout["Displays"]
         if display["Class"] == "rviz_default_plugins/PointCloud2"
     }
-    fields = {"/translator_node/tsdf": TSDF_POINT.names, "/translator_node/esdf_slice": ESDF_POINT.names}
+    fields = {"/translator_node/tsdf": TSDF_POINT.fields, "/translator_node/esdf_slice": ESDF_POINT.fields}
     assert channels.keys() == fields.keys()
-    assert all(channel in fields[topic] for topic, channel in channels.items())
+    assert all(channel in (fields[topic] or {}) for topic, channel in channels.items())
 
 
 def test_rviz_knows_the_namespaces_of_the_markers():

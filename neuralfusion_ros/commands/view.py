@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from neuralfusion_ros.commands.errors import CommandError
 from neuralfusion_ros.commands.node_processes import set_dds_profile
@@ -76,7 +76,7 @@ def check_viewer() -> None:
         )
 
 
-def _show(graph: ViewedGraph, page: ViewPage) -> None:
+def _show(graph: ViewedGraph, page: ViewPage) -> NoReturn:
     """Endless."""
     begin_s = look_s = time.monotonic()
     told, charted_s = "", 0.0

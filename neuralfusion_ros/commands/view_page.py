@@ -7,6 +7,7 @@ import io
 import logging
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -50,7 +51,7 @@ class ViewPage:
         self._chunks: dict[int, Any] = {}
         self._lines: dict[tuple[str, int], Any] = {}
         self._points: Any = None
-        self._looked = False
+        self._looked = self._slice_is_new = False
         self._make_panel()
 
     def __enter__(self) -> ViewPage:
@@ -166,30 +167,24 @@ class ViewPage:
             self._slice_is_shown = gui.add_checkbox("Latent slice", False, hint="principal components as colours")
             self._height = gui.add_slider("Height (m)", -1.0, 3.0, 0.01, 0.5, disabled=True)
             go = gui.add_button("Go to the camera")
-        mesh = self._server.scene.add_frame("/mesh", show_axes=False)
-        cameras = self._server.scene.add_frame("/cameras", show_axes=False)
-        self._slice_is_new = False
+        for box, name in ((mesh_is_shown, "/mesh"), (cameras_are_shown, "/cameras")):
+            box.on_update(partial(_set_visible, self._server.scene.add_frame(name, show_axes=False)))
+        self._slice_is_shown.on_update(self._on_slice)
+        self._height.on_update(self._on_slice)
+        go.on_click(self._on_go)
 
-        @mesh_is_shown.on_update
-        def _(_: Any) -> None:
-            mesh.visible = mesh_is_shown.value
+    def _on_slice(self, _: Any) -> None:
+        shown = self._slice_is_shown.value
+        self._slice_is_new = shown
+        self._height.disabled = not shown
+        if self._points is not None:
+            self._points.visible = shown
 
-        @cameras_are_shown.on_update
-        def _(_: Any) -> None:
-            cameras.visible = cameras_are_shown.value
+    def _on_go(self, _: Any) -> None:
+        if self._looked:
+            self._look_from_camera()
 
-        @self._slice_is_shown.on_update
-        def _(_: Any) -> None:
-            self._slice_is_new = True
-            self._height.disabled = not self._slice_is_shown.value
-            if self._points is not None:
-                self._points.visible = self._slice_is_shown.value
 
-        @self._height.on_update
-        def _(_: Any) -> None:
-            self._slice_is_new = True
-
-        @go.on_click
-        def _(_: Any) -> None:
-            if self._looked:
-                self._look_from_camera()
+def _set_visible(node: Any, event: Any) -> None:
+    """What a box is ticked for is seen."""
+    node.visible = event.target.value

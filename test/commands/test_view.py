@@ -154,7 +154,7 @@ def test_the_page_shows_the_map_in_a_browser(graph, view, tmp_path):
             stream.add({(0, 0, 0): wall(2.0)})
             graph.send(stream)
             time.sleep(0.2)
-        text = browser.stdout.read()
+        text = browser.communicate()[0]
     assert browser.returncode == 0, text + said("(?s).*")[0]
     assert process.poll() is None
     for words in ("7 frames, 31.5 ms each on cpu", "2.5 MB in 123 blocks", "Depth, 1.5 m (red)", "Latent map (MB)"):
