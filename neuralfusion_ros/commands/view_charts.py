@@ -5,10 +5,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import viser
 from viser import uplot
+
+Doubles = npt.NDArray[np.float64]
 
 _KEPT = 900  # a quarter of an hour, as the nodes tell once a second
 _AXIS = uplot.Axis(stroke="#c9c9c9", grid=uplot.Axis_Grid(stroke="#444444", width=1))
@@ -18,14 +22,9 @@ class Charts:
     """Fed with what the fusion node tells on /diagnostics."""
 
     def __init__(self, gui: viser.GuiApi) -> None:
+        self._gui, self._folder = gui, gui.add_folder("Over time")
         self._rows: deque[tuple[float, float, float, float]] = deque(maxlen=_KEPT)
-        nothing = np.zeros(0)
-        common = {"scales": {"x": uplot.Scale(time=False)}, "axes": (_AXIS, _AXIS), "aspect": 2.6}
-        x = uplot.Series(label="s")
-        median, late = uplot.Series(label="p50", stroke="#4cc9f0"), uplot.Series(label="p95", stroke="#f08a4c")
-        size = uplot.Series(label="MB", stroke="#7bd88f")
-        self._time = gui.add_uplot((nothing,) * 3, (x, median, late), title="Time per frame (ms)", **common)
-        self._size = gui.add_uplot((nothing,) * 2, (x, size), title="Latent map (MB)", **common)
+        self._charts: tuple[Any, Any] | None = None
 
     def add(self, now_s: float, said: Mapping[str, str]) -> None:
         """said: values of the fusion node. Those of a node that has no map yet are left out."""
@@ -34,6 +33,20 @@ class Charts:
         except (KeyError, ValueError):
             return
         self._rows.append(row)
-        seconds, median, late, size = np.array(self._rows).T
-        self._time.data = (seconds, median, late)
-        self._size.data = (seconds, size)
+        # A chart that began with less than a stretch of time would never find its scale.
+        if len(self._rows) < 2:
+            return
+        seconds, median, late, size = (np.array(column) for column in zip(*self._rows, strict=True))
+        if self._charts is None:
+            self._charts = self._make((seconds, median, late), (seconds, size))
+        self._charts[0].data, self._charts[1].data = (seconds, median, late), (seconds, size)
+
+    def _make(self, times: tuple[Doubles, ...], sizes: tuple[Doubles, ...]) -> tuple[Any, Any]:
+        x, size = uplot.Series(label="s"), uplot.Series(label="MB", stroke="#7bd88f")
+        median, late = uplot.Series(label="p50", stroke="#4cc9f0"), uplot.Series(label="p95", stroke="#f08a4c")
+        look: dict[str, Any] = {"scales": {"x": uplot.Scale(time=False)}, "axes": (_AXIS, _AXIS), "aspect": 2.6}
+        with self._folder:
+            return (
+                self._gui.add_uplot(times, (x, median, late), title="Time per frame (ms)", **look),
+                self._gui.add_uplot(sizes, (x, size), title="Latent map (MB)", **look),
+            )

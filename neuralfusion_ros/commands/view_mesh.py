@@ -15,6 +15,9 @@ from neuralfusion_ros.mapping.meshing import Mesh
 # Without a material the page takes the mesh for polished metal.
 _MATT = PBRMaterial(metallicFactor=0.0, roughnessFactor=1.0)
 
+# Colours of markers are those of the screen, colours of glTF are proportional to the light.
+_GAMMA = 2.2
+
 
 def triangles_glb(points: npt.NDArray[np.float64], colours: npt.NDArray[np.float32]) -> bytes:
     """(3 T, 3) corners of triangles in metres with their (3 T, 4) colours, to binary glTF with smooth shading."""
@@ -23,7 +26,7 @@ def triangles_glb(points: npt.NDArray[np.float64], colours: npt.NDArray[np.float
     _, first, number = np.unique(corners.view("V12").ravel(), return_index=True, return_inverse=True)
     mesh = Mesh(corners[first], number.reshape(-1, 3).astype(np.int32))
     visual = TextureVisuals(material=_MATT)
-    visual.vertex_attributes["color"] = (colours[first] * 255).round().astype(np.uint8)
+    visual.vertex_attributes["color"] = (colours[first] ** _GAMMA * 255).round().astype(np.uint8)
     solid = trimesh.Trimesh(
         mesh.vertices, mesh.triangles, vertex_normals=vertex_normals(mesh), visual=visual, process=False
     )
