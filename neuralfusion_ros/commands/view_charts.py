@@ -15,7 +15,6 @@ from viser import uplot
 Doubles = npt.NDArray[np.float64]
 
 _KEPT = 900  # a quarter of an hour, as the nodes tell once a second
-_AXIS = uplot.Axis(stroke="#c9c9c9", grid=uplot.Axis_Grid(stroke="#444444", width=1))
 
 
 class Charts:
@@ -44,7 +43,7 @@ class Charts:
     def _make(self, times: tuple[Doubles, ...], sizes: tuple[Doubles, ...]) -> tuple[Any, Any]:
         x, size = uplot.Series(label="s"), uplot.Series(label="MB", stroke="#7bd88f")
         median, late = uplot.Series(label="p50", stroke="#4cc9f0"), uplot.Series(label="p95", stroke="#f08a4c")
-        look: dict[str, Any] = {"scales": {"x": uplot.Scale(time=False)}, "axes": (_AXIS, _AXIS), "aspect": 2.6}
+        look: dict[str, Any] = {"scales": {"x": uplot.Scale(time=False)}, "aspect": 2.6}
         with self._folder:
             return (
                 self._gui.add_uplot(times, (x, median, late), title="Time per frame (ms)", **look),

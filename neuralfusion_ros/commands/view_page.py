@@ -45,7 +45,8 @@ class ViewPage:
         logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
         with redirect_stdout(io.StringIO()):
             self._server = _LocalServer(HOST, port, label="neuralfusion", verbose=False)
-        self._server.gui.configure_theme(show_logo=False, show_share_button=False, dark_mode=True)
+        # Not dark: viser 1.1.1 draws a chart anew for it, and that chart never finds its scale.
+        self._server.gui.configure_theme(show_logo=False, show_share_button=False)
         self._server.scene.configure_default_lights(cast_shadow=False)
         self._triangles: dict[int, int] = {}
         self._chunks: dict[int, Any] = {}
