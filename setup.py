@@ -42,7 +42,12 @@ setup(
     python_requires=">=3.10",
     # A ROS distribution brings its own packages (package.xml); pip users ask for the extras.
     install_requires=["setuptools"],
-    extras_require={"ros-wheels": ros_wheels, "libraries": libraries, "test": pins("requirements-dev.txt")},
+    extras_require={
+        "ros-wheels": ros_wheels,
+        "libraries": libraries,
+        "view": pins("requirements-view.txt"),
+        "test": pins("requirements-dev.txt"),
+    },
     zip_safe=False,
     entry_points={
         "console_scripts": [

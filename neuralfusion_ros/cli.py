@@ -18,6 +18,7 @@ _COMMANDS = {
     "compare": "show meshes side by side, and how far each is from a reference",
     "demo": "run the whole ROS graph on a recording, its own or yours",
     "replay": "publish a recording on ROS topics",
+    "view": "show a running graph on a web page",
     "doctor": "say what is missing in a running graph",
     "record": "turn a recording into a rosbag2 folder (mcap)",
     "train": "train the networks from a seed",

@@ -80,11 +80,11 @@ install_torch() {
 
 install_requirements() {
     local inputs
-    inputs=$(cat requirements.txt requirements-dev.txt | cksum)
+    inputs=$(cat requirements*.txt | cksum)
     done_before requirements "$inputs" && return
     say "installing requirements (a few minutes on a new machine)"
     install_torch
-    pip install --no-compile -r requirements.txt -r requirements-dev.txt || fail "pip install failed, see above"
+    pip install --no-compile -r requirements.txt -r requirements-view.txt -r requirements-dev.txt || fail "pip install failed, see above"
     echo "$inputs" >"$venv/.requirements.stamp"
 }
 

@@ -144,9 +144,12 @@ def test_models_and_typing_marker_are_shipped(distribution):
 
 def test_every_imported_package_is_declared(description):
     declared = {depend.name for depend in description.exec_depends}
-    requirements = {
-        re.split("[=<>;]", line)[0].lower() for line in (ROOT / "requirements.txt").read_text().splitlines()
-    }
+    lines = [
+        line
+        for name in ("requirements.txt", "requirements-view.txt")
+        for line in (ROOT / name).read_text().splitlines()
+    ]
+    requirements = {re.split("[=<>;]", line)[0].lower() for line in lines}
     for path in [*CODE, *(ROOT / "launch").glob("*.py")]:
         for module in imports(path):
             top = module.split(".")[0]
@@ -155,7 +158,7 @@ def test_every_imported_package_is_declared(description):
             if is_ros(module):
                 assert top in declared, f"{path}: {top} is not in package.xml"
             else:
-                assert DISTRIBUTIONS.get(top, top) in requirements, f"{path}: {top} is not in requirements.txt"
+                assert DISTRIBUTIONS.get(top, top) in requirements, f"{path}: {top} is in no requirements file"
                 assert top not in SYSTEM_PACKAGES or SYSTEM_PACKAGES[top] in declared
 
 

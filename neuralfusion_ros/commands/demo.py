@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 
 from neuralfusion_ros.commands.demo_plan import FRAMES_PER_S, OWN_FRAMES, make_plan
+from neuralfusion_ros.commands.demo_view import live_view, stay
 from neuralfusion_ros.commands.errors import CommandError
 from neuralfusion_ros.commands.frame_statistics import write_json
 from neuralfusion_ros.commands.map_options import add_map_options, chosen_device, map_settings
 from neuralfusion_ros.commands.node_processes import NodeFailure, NodeProcesses, set_ros_environment
+from neuralfusion_ros.commands.view import check_viewer
 from neuralfusion_ros.mapping.mesh_file import MeshFileError, read_mesh
 from neuralfusion_ros.mapping.meshing import EMPTY_MESH, Mesh
 from neuralfusion_ros.mapping.model import load_model
@@ -21,6 +23,7 @@ from neuralfusion_ros.pictures.picture import render_mesh, save_picture
 _EXAMPLE = """examples:
   neuralfusion demo
   neuralfusion demo data/kitchen --output kitchen_demo --voxel-size 0.03
+  neuralfusion demo --view
 
 Without INPUT the demo makes its own recording: a room with thin structures, seen by a noisy depth camera.
 DIR gets mesh.ply, mesh.png, summary.json, the logs of the nodes and, if one was made, the recording.
@@ -47,20 +50,29 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--rate", metavar="X", type=float,
         help=f"speed of the replay (default: as recorded, but at most {FRAMES_PER_S:g} frames/s)",
     )  # fmt: skip
+    parser.add_argument("--view", action="store_true", help="show it on a web page, as `view` does, until Ctrl-C")
     add_map_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the demo. Returns 0, or 1 when something did not work. Raises CommandError and the like for bad input."""
-    begin_s = time.monotonic()
     _check_options(args)
     output: Path = args.output.absolute()
     output.mkdir(parents=True, exist_ok=True)
     for name in (_MESH, _PICTURE, _SUMMARY):
         (output / name).unlink(missing_ok=True)
-    plan = make_plan(args.input, args.frames, args.rate, output)
     set_ros_environment()
+    with live_view(args.view) as view:
+        code = _run(args, output)
+        if code == 0:
+            stay(view)
+    return code
+
+
+def _run(args: argparse.Namespace, output: Path) -> int:
+    begin_s = time.monotonic()
+    plan = make_plan(args.input, args.frames, args.rate, output)
     # ROS reads the environment when it is imported.
     from neuralfusion_ros.commands.demo_graph import DemoGraph
     from neuralfusion_ros.commands.demo_summary import first_problem, print_summary, summarise
@@ -92,6 +104,8 @@ def _check_options(args: argparse.Namespace) -> None:
     """What the nodes would refuse is refused here, in one line."""
     map_settings(args)
     load_model(args.model, chosen_device(args))
+    if args.view:
+        check_viewer()
     if args.frames is not None and args.frames < 1:
         raise CommandError(f"--frames must be at least 1, got {args.frames}")
     if args.rate is not None and not 0.01 <= args.rate <= 100:

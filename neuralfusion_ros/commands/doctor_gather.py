@@ -7,13 +7,12 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
@@ -25,6 +24,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from neuralfusion_ros.commands.doctor_snapshot import IMAGE, INFO, ODOMETRY, POSE, Endpoint, Input, Said, Snapshot
 from neuralfusion_ros.commands.errors import CommandError
+from neuralfusion_ros.commands.graph_names import full_name, joined, other_nodes, topics_of
 from neuralfusion_ros.commands.watching_node import watching_node
 from neuralfusion_ros.messages.cdr import CdrReader
 from neuralfusion_ros.messages.errors import BadMessage
@@ -33,7 +33,8 @@ from neuralfusion_ros.messages.transforms import decode_transforms
 from neuralfusion_ros.nodes.transform_listener import TF, TF_STATIC
 
 _INPUTS = {IMAGE: Image, INFO: CameraInfo, POSE: PoseStamped, ODOMETRY: Odometry}
-_OUTPUTS = {"visualization_msgs/msg/MarkerArray", "sensor_msgs/msg/PointCloud2", "nav_msgs/msg/OccupancyGrid"}
+_CLOUDS = {"sensor_msgs/msg/PointCloud2"}
+_OUTPUTS = _CLOUDS | {"visualization_msgs/msg/MarkerArray", "nav_msgs/msg/OccupancyGrid"}
 _PARAMETERS = ["use_sim_time", "pose_source", "global_frame", "device", "max_pose_gap_s"]
 _FOREVER_NS = 2**62
 
@@ -82,9 +83,9 @@ class GraphWatcher:
 
     def snapshot(self) -> Snapshot:
         """What is known now. From now on also listens to the inputs that it finds. Raises CommandError."""
-        nodes = self._nodes()
-        fusion = self._full_name(self._fusion_name, nodes, self._namespace)
-        translator = self._full_name(self._translator_name, nodes, fusion.rpartition("/")[0])
+        nodes = other_nodes(self._node)
+        fusion = full_name(self._fusion_name, nodes, self._namespace)
+        translator = full_name(self._translator_name, nodes, self._namespace, near=fusion.rpartition("/")[0])
         parameters = self._parameters_of(fusion) if fusion in nodes else {}
         if parameters.get("pose_source") == "tf":
             self._listen_to_tf()
@@ -101,28 +102,11 @@ class GraphWatcher:
             tf_links=None if self._tf_links is None else frozenset(self._tf_links),
             clock_publishers=self._node.count_publishers("/clock"),
             clock_ticks=self._clock_ticks,
-            block_receivers=tuple(self._receivers(self._published_by(fusion))),
+            block_receivers=tuple(self._receivers(self._published_by(fusion, _CLOUDS))),
             listeners={topic: self._node.count_subscribers(topic) for topic in self._published_by(translator)},
             has_gpu=_has_gpu(),
             domain=_domain(),
         )
-
-    def _nodes(self) -> list[str]:
-        """Full names of all nodes but this one."""
-        found = self._node.get_node_names_and_namespaces()
-        return sorted(_joined(space, name) for name, space in found if name != self._node.get_name())
-
-    def _full_name(self, name: str, nodes: Iterable[str], namespace: str | None) -> str:
-        """In the namespace if there is one or the name is only there; else the only one that there is."""
-        here = _joined(namespace or "/", name)
-        found = sorted({node for node in nodes if node.rpartition("/")[2] == name})
-        if here in found and (namespace is not None or len(found) == 1):
-            return here
-        if self._namespace is not None or not found:
-            return here
-        if len(found) > 1:
-            raise CommandError(f"there are several nodes, {', '.join(found)}: choose one with --namespace")
-        return found[0]
 
     def _parameters_of(self, fusion: str) -> dict[str, bool | float | str]:
         """Those that the node has told; it is asked once."""
@@ -138,7 +122,7 @@ class GraphWatcher:
         return {name: value for name, value in zip(_PARAMETERS, values, strict=False) if value is not None}
 
     def _inputs_of(self, fusion: str) -> dict[str, Input]:
-        topics = _by_node(self._node.get_subscriber_names_and_types_by_node, fusion)
+        topics = topics_of(self._node.get_subscriber_names_and_types_by_node, fusion)
         found: dict[str, Input] = {}
         for topic, kinds in topics:
             for kind in set(kinds) & set(_INPUTS):
@@ -157,10 +141,10 @@ class GraphWatcher:
         own = tuple(endpoint for endpoint in subscriptions if endpoint.node == fusion)
         return Input(topic, kind, publishers, own, tuple(self._stamps[topic, kind]), self._frames.get(topic, ""))
 
-    def _published_by(self, node: str) -> list[str]:
+    def _published_by(self, node: str, types: set[str] = _OUTPUTS) -> list[str]:
         """Topics with which a mapping node shows its work."""
-        topics = _by_node(self._node.get_publisher_names_and_types_by_node, node)
-        return [topic for topic, kinds in topics if _OUTPUTS & set(kinds)]
+        topics = topics_of(self._node.get_publisher_names_and_types_by_node, node)
+        return [topic for topic, kinds in topics if types & set(kinds)]
 
     def _receivers(self, topics: Iterable[str]) -> list[str]:
         infos = [info for topic in topics for info in self._node.get_subscriptions_info_by_topic(topic)]
@@ -202,24 +186,11 @@ class GraphWatcher:
         stamps.append(stamp_ns)
 
 
-def _joined(namespace: str, name: str) -> str:
-    return f"/{namespace.strip('/')}/{name}".replace("//", "/")
-
-
-def _by_node(ask: Callable[[str, str], list[tuple[str, list[str]]]], full_name: str) -> list[tuple[str, list[str]]]:
-    """What a node publishes or subscribes to; nothing when it is not there."""
-    namespace, _, name = full_name.rpartition("/")
-    try:
-        return ask(name, namespace or "/")
-    except rclpy.node.NodeNameNonExistentError:
-        return []
-
-
 def _endpoint(info: Any) -> Endpoint:
     qos = info.qos_profile
     deadline_ns = qos.deadline.nanoseconds
     return Endpoint(
-        _joined(info.node_namespace, info.node_name),
+        joined(info.node_namespace, info.node_name),
         info.topic_type,
         qos.reliability.name.lower(),
         qos.durability.name.lower(),

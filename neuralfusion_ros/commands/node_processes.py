@@ -32,6 +32,11 @@ def set_ros_environment() -> None:
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     # Processes started in the background of a shell inherit that SIGINT is ignored; the nodes need it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    set_dds_profile()
+
+
+def set_dds_profile() -> None:
+    """Give this process, and those that it starts, the profile for large messages, unless there is one."""
     if profile := _dds_profile():
         # Fast DDS renamed the variable, and warns about the old name.
         old = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mesh chunks to the bytes of a visualization_msgs/MarkerArray, and back.
+"""Markers to the bytes of a visualization_msgs/MarkerArray, and back.
 
-Every chunk is one TRIANGLE_LIST marker with a stable id, so that a viewer replaces only the chunks that changed.
+Every chunk of a mesh is one TRIANGLE_LIST marker with a stable id, so that a viewer replaces only what changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from neuralfusion_ros.messages.cdr import CdrReader, CdrWriter
 
 NAMESPACE = "mesh"
-TRIANGLE_LIST = 11
+LINE_STRIP, LINE_LIST, TRIANGLE_LIST = 4, 5, 11
 ADD, DELETE, DELETE_ALL = 0, 2, 3
 
 _FIXED_PART_BYTES = 10 * 8 + 4 * 4 + 2 * 4 + 1  # pose and scale, colour, lifetime, frame_locked
@@ -34,6 +34,22 @@ class ChunkMesh:
     vertices: npt.NDArray[np.floating]
     triangles: npt.NDArray[np.integer]
     colours: npt.NDArray[np.floating]
+
+
+class MarkerFields(NamedTuple):
+    """A marker to write. points: (N, 3) float64 metres. colours: (N, 4) float32 RGBA of the points, or none.
+
+    colour: of all points, when they have none of their own. scale_m: width of lines.
+    """
+
+    id: int
+    points: npt.NDArray[np.float64]
+    colours: npt.NDArray[np.float32] = np.zeros((0, 4), dtype=np.float32)
+    ns: str = NAMESPACE
+    kind: int = TRIANGLE_LIST
+    action: int = ADD
+    scale_m: float = 1.0
+    colour: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 class MarkerContent(NamedTuple):
@@ -57,18 +73,25 @@ def marker_array_bytes(
 
     A chunk without triangles becomes a DELETE, because RViz reports an empty triangle list as an error.
     """
-    markers = [(0, DELETE_ALL, _NO_POINTS, _NO_COLOURS)] if delete_all else []
-    markers += [(number, DELETE, _NO_POINTS, _NO_COLOURS) for number in deleted_ids]
+    markers = [MarkerFields(0, _NO_POINTS, action=DELETE_ALL)] if delete_all else []
+    markers += [MarkerFields(number, _NO_POINTS, action=DELETE) for number in deleted_ids]
     markers += [_marker_of(chunk) for chunk in chunks]
+    return marker_bytes(frame_id, stamp_ns, markers)
+
+
+def marker_bytes(frame_id: str, stamp_ns: int, markers: Sequence[MarkerFields]) -> bytes:
+    """A serialised MarkerArray."""
     writer = CdrWriter()
     writer.pack("I", len(markers))
-    head, fixed, tail = _head(frame_id, stamp_ns), _fixed_part(), _unused_tail()
-    for number, action, points, colours in markers:
-        writer.raw(head, alignment=4)
-        writer.pack("iii", number, TRIANGLE_LIST, action)
-        writer.raw(fixed, alignment=8)
-        writer.sequence(points)
-        writer.sequence(colours)
+    heads = {ns: _head(frame_id, stamp_ns, ns) for ns in {marker.ns for marker in markers}}
+    fixed = {key: _fixed_part(*key) for key in {(marker.scale_m, marker.colour) for marker in markers}}
+    tail = _unused_tail()
+    for marker in markers:
+        writer.raw(heads[marker.ns], alignment=4)
+        writer.pack("iii", marker.id, marker.kind, marker.action)
+        writer.raw(fixed[marker.scale_m, marker.colour], alignment=8)
+        writer.sequence(marker.points)
+        writer.sequence(marker.colours)
         writer.raw(tail, alignment=4)
     return writer.finish()
 
@@ -80,35 +103,33 @@ def read_marker_array(data: bytes) -> list[MarkerContent]:
 
 
 _NO_POINTS = np.zeros((0, 3))
-_NO_COLOURS = np.zeros((0, 4), dtype=np.float32)
-_Marker = tuple[int, int, npt.NDArray[np.float64], npt.NDArray[np.float32]]
 
 
-def _marker_of(chunk: ChunkMesh) -> _Marker:
-    """(id, action, points, colours) with the three corners of each triangle written out."""
+def _marker_of(chunk: ChunkMesh) -> MarkerFields:
+    """With the three corners of each triangle written out."""
     if len(chunk.triangles) == 0:
-        return chunk.id, DELETE, _NO_POINTS, _NO_COLOURS
+        return MarkerFields(chunk.id, _NO_POINTS, action=DELETE)
     corners = chunk.triangles.reshape(-1)
     rgba = np.ones((len(chunk.vertices), 4), dtype=np.float32)
     rgba[:, :3] = chunk.colours
     points = np.asarray(chunk.vertices, dtype=np.float64)
-    return chunk.id, ADD, points.take(corners, axis=0), rgba.take(corners, axis=0)
+    return MarkerFields(chunk.id, points.take(corners, axis=0), rgba.take(corners, axis=0))
 
 
-def _head(frame_id: str, stamp_ns: int) -> bytes:
+def _head(frame_id: str, stamp_ns: int, ns: str) -> bytes:
     """The fields before the id."""
     body = CdrWriter()
     body.header(frame_id, stamp_ns)
-    body.string(NAMESPACE)
+    body.string(ns)
     return body.body()
 
 
-def _fixed_part() -> bytes:
-    """The fields between action and points, which are the same in all markers."""
+def _fixed_part(scale_m: float, colour: tuple[float, float, float]) -> bytes:
+    """The fields between action and points."""
     body = CdrWriter()
     body.pack("ddddddd", 0, 0, 0, 0, 0, 0, 1)  # pose: the identity
-    body.pack("ddd", 1, 1, 1)  # scale
-    body.pack("ffff", 1, 1, 1, 1)  # colour; the colours of the vertices override it
+    body.pack("ddd", scale_m, scale_m, scale_m)
+    body.pack("ffff", *colour, 1)  # the colours of the vertices override it
     body.pack("iI", 0, 0)  # lifetime: for ever
     body.pack("?", False)  # frame_locked
     return body.body()

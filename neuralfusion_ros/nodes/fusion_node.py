@@ -15,9 +15,11 @@ from pathlib import Path
 
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Empty
+from visualization_msgs.msg import MarkerArray
 
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.nodes.block_sender import BlockSender, model_hash
+from neuralfusion_ros.nodes.camera_display import CameraDisplay
 from neuralfusion_ros.nodes.camera_input import CameraInput, is_rectified, topic_of
 from neuralfusion_ros.nodes.declared_parameters import declare_mountings, read_parameters
 from neuralfusion_ros.nodes.diagnostics import Report
@@ -51,8 +53,12 @@ class FusionNode(MappingNode):
         cameras = self._make_cameras()
         self._publisher = self.create_publisher(PointCloud2, "latent_blocks", reliable(BLOCKS_DEPTH))
         sender = BlockSender(self._publisher, self._options.global_frame, model_hash(self._model.sha256))
+        self._camera_publisher = self.publisher_for_viewers(
+            MarkerArray, "~/camera", reliable(1), lambda: self._work.camera_viewer_came()
+        )
+        display = CameraDisplay(self._camera_publisher, self._options.global_frame, self._options.camera_rate_hz)
         mapper = Mapper(self._model, settings, self._device)
-        self._work = FusionWork(mapper, sender, cameras, self._options, self._rejections, self._log)
+        self._work = FusionWork(mapper, sender, display, cameras, self._options, self._rejections, self._log)
         self._report = FusionReport(self._work, self._rejections, self.resolve_topic_name)
         kernels = "compiled kernels" if mapper.compiled else "torch"
         self.get_logger().info(f"model {self._model.name}, device {self._device}, {kernels}, {settings}")
@@ -84,7 +90,8 @@ class FusionNode(MappingNode):
         self.get_logger().info(self._report.line())
 
     def tear_down(self) -> None:
-        self.destroy_publisher(self._publisher)
+        for publisher in (self._publisher, self._camera_publisher):
+            self.destroy_publisher(publisher)
         del self._work, self._report, self._model, self._poses
 
     def report(self) -> Report:

@@ -11,6 +11,7 @@ from pathlib import Path
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.messages.stamps import NS_PER_S
 from neuralfusion_ros.nodes.block_sender import BlockSender
+from neuralfusion_ros.nodes.camera_display import CameraDisplay
 from neuralfusion_ros.nodes.camera_input import CameraInput, ReadyFrame
 from neuralfusion_ros.nodes.diagnostics import Durations
 from neuralfusion_ros.nodes.parameters import FusionParameters
@@ -34,12 +35,14 @@ class FusionWork:
         self,
         mapper: Mapper,
         sender: BlockSender,
+        display: CameraDisplay,
         cameras: Sequence[CameraInput],
         parameters: FusionParameters,
         rejections: Rejections,
         log: ThrottledLog,
     ) -> None:
         self._mapper, self.sender, self.cameras, self._rejections = mapper, sender, list(cameras), rejections
+        self._display = display
         self._log, self._reset_on_restart = log, parameters.on_time_jump == "reset"
         self._restarts = 0
         for camera in self.cameras:
@@ -96,6 +99,7 @@ class FusionWork:
 
         def job() -> str:
             self._mapper.load(path, self.sender.frame_id)
+            self._display.start_anew()
             self.sender.start_new_map()
             self._map_changed = True
             self._note_size()
@@ -103,6 +107,11 @@ class FusionWork:
             return f"{self.n_blocks} blocks read from {path}."
 
         return self._worker.submit(job)
+
+    def camera_viewer_came(self) -> None:
+        """Somebody new wants to see where the cameras are."""
+        self._display.renew()
+        self._worker.wake()
 
     def resend(self) -> None:
         """Sends the whole map once more."""
@@ -117,13 +126,14 @@ class FusionWork:
 
     def _reset(self) -> None:
         self._mapper.reset()
+        self._display.start_anew()
         self.sender.start_new_map()
         self._note_size()
 
     def _step(self) -> float | None:
         """One frame of each camera, a few messages. Returns the seconds until there is more to do."""
         waits = [self._use_frame(camera) for camera in self.cameras]
-        waits.append(self._publish())
+        waits += [self._publish(), self._display.publish()]
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _use_frame(self, camera: CameraInput) -> float | None:
@@ -132,13 +142,16 @@ class FusionWork:
         if frame is not None:
             with self._rejections.gate(camera.name):
                 self._integrate(frame)
+                self._display.note(camera.name, frame)
                 camera.integrated += 1
                 camera.newest_s = time.monotonic()
         return wait_s
 
     def _integrate(self, frame: ReadyFrame) -> None:
-        if self._reset_on_restart and frame.restarts != self._restarts:
-            self._reset()
+        if frame.restarts != self._restarts:
+            self._display.start_anew()
+            if self._reset_on_restart:
+                self._reset()
         self._restarts = frame.restarts
         begin_s = time.perf_counter()
         result = self._mapper.integrate(frame.depth_m, frame.T_world_camera, frame.camera)

@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from neuralfusion_ros.mapping.model import LatentModel, ModelError, load_model
@@ -68,6 +70,17 @@ class MappingNode(LifecycleNode):
         """Has an entity destroyed when the node is deactivated; returns it."""
         self._destroyers.append(lambda: destroy(entity))
         return entity
+
+    def publisher_for_viewers(
+        self, kind: type[Any], topic: str, qos: QoSProfile, viewer_came: Callable[[], None]
+    ) -> Publisher:
+        """A publisher that tells about every new subscriber."""
+
+        def matched(info: Any) -> None:
+            if info.current_count_change > 0:
+                viewer_came()
+
+        return self.create_publisher(kind, topic, qos, event_callbacks=PublisherEventCallbacks(matched=matched))
 
     def begin(self, finish: Callable[[int], None]) -> None:
         """Configures and activates the node if `autostart` is set; ends the process when that fails."""

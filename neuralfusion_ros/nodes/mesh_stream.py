@@ -18,9 +18,10 @@ _MARKER_BYTES = 300
 
 
 class MeshStream:
-    """Remembers which chunks the viewers do not have yet. For one thread."""
+    """Remembers which chunks the viewers do not have yet. For one thread. colour: see messages/mesh_colours."""
 
-    def __init__(self) -> None:
+    def __init__(self, colour: str = "height") -> None:
+        self._colour = colour
         self._ids: dict[Chunk, int] = {}
         self._unsent: dict[Chunk, Mesh] = {}
         self._delete_all = False
@@ -61,4 +62,4 @@ class MeshStream:
 
     def _chunk_mesh(self, chunk: Chunk, mesh: Mesh) -> ChunkMesh:
         number = self._ids.setdefault(chunk, len(self._ids))
-        return ChunkMesh(number, mesh.vertices, mesh.triangles, mesh_colours(mesh))
+        return ChunkMesh(number, mesh.vertices, mesh.triangles, mesh_colours(mesh, self._colour))

@@ -178,6 +178,9 @@ class FusionParameters(CommonParameters):
     publish_rate_hz: float = _parameter(
         2.0, "Rate of `latent_blocks`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
     )
+    camera_rate_hz: float = _parameter(
+        5.0, "Rate of `~/camera`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
+    )
     statistics_period_s: float = _parameter(
         10.0,
         "Time between two lines of statistics in the log. Not positive: off.",
@@ -218,6 +221,11 @@ class TranslatorParameters(CommonParameters):
 
     mesh_rate_hz: float = _parameter(
         1.0, "Rate of `~/mesh`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
+    )
+    mesh_colour: str = _parameter(
+        "height",
+        "What the colours of `~/mesh` show: the height, the direction that the surface looks to, or the light alone.",
+        choices=("height", "normal", "plain"),
     )
     tsdf_rate_hz: float = _parameter(
         1.0, "Rate of `~/tsdf`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0

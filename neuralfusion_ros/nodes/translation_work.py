@@ -62,7 +62,7 @@ class TranslationWork:
     ) -> None:
         self.copy, self._outputs, self._rejections = copy, outputs, rejections
         self.rounds = TranslationRounds(copy, parameters.max_blocks_per_slice)
-        self.mesh_stream, self.tsdf_stream = MeshStream(), TsdfStream()
+        self.mesh_stream, self.tsdf_stream = MeshStream(parameters.mesh_colour), TsdfStream()
         self._mesh_schedule = Schedule(parameters.mesh_rate_hz)
         self._tsdf_schedule = Schedule(parameters.tsdf_rate_hz)
         self.whole_map = {

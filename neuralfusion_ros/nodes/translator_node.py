@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from nav_msgs.msg import OccupancyGrid
-from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
@@ -104,15 +103,7 @@ class TranslatorNode(MappingNode):
         return self._publisher(kind, f"~/{name}", qos, lambda: self._work.whole_map_viewer_came(name))
 
     def _publisher(self, kind: type[Any], topic: str, qos: QoSProfile, viewer_came: Callable[[], None]) -> Publisher:
-        """A publisher that tells about every new subscriber."""
-
-        def matched(info: Any) -> None:
-            if info.current_count_change > 0:
-                viewer_came()
-
-        events = PublisherEventCallbacks(matched=matched)
-        publisher = self.create_publisher(kind, topic, qos, event_callbacks=events)
-        return self.keep(publisher, self.destroy_publisher)
+        return self.keep(self.publisher_for_viewers(kind, topic, qos, viewer_came), self.destroy_publisher)
 
     def _on_blocks(self, data: bytes) -> None:
         self._work.add_message(data)

@@ -12,7 +12,9 @@ from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray, UVCoordinate
 
+from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.messages.errors import BadMessage
+from neuralfusion_ros.messages.line_markers import FRUSTUM_DEPTH_M, CameraTrack, camera_markers_bytes
 from neuralfusion_ros.messages.markers import ChunkMesh, marker_array_bytes, read_marker_array
 from neuralfusion_ros.messages.stamps import ns_to_stamp
 
@@ -118,3 +120,24 @@ def test_a_huge_count_in_a_small_message_is_refused():
     with pytest.raises(BadMessage) as caught:
         read_marker_array(bytes(message))
     assert caught.value.reason == "truncated"
+
+
+def test_a_camera_becomes_a_frustum_and_a_path():
+    camera, T = PinholeCamera(64, 48, 50.0, 50.0, 31.5, 23.5), np.eye(4)
+    T[:3, 3] = [1, 2, 3]
+    path = np.array([[0.0, 0, 0], [1, 2, 3]])
+    data = camera_markers_bytes("map", STAMP_NS, [CameraTrack(0, camera, T, path), CameraTrack(1, camera, T, path[:1])])
+    message = deserialize_message(data, MarkerArray)
+    assert [(m.ns, m.id, m.type, m.action) for m in message.markers] == [
+        ("frustum", 0, Marker.LINE_LIST, Marker.ADD),
+        ("path", 0, Marker.LINE_STRIP, Marker.ADD),
+        ("frustum", 1, Marker.LINE_LIST, Marker.ADD),
+        ("path", 1, Marker.LINE_STRIP, Marker.DELETE),
+    ]
+    frustum, way = message.markers[:2]
+    corners = {(round(p.x - 1, 6), round(p.y - 2, 6), round(p.z - 3, 6)) for p in frustum.points}
+    reach = FRUSTUM_DEPTH_M
+    expected = {(0, 0, 0)} | {(x * 0.64 * reach, y * 0.48 * reach, reach) for x in (-1, 1) for y in (-1, 1)}
+    assert corners == {tuple(round(value, 6) for value in corner) for corner in expected}
+    assert [(p.x, p.y, p.z) for p in way.points] == [(0, 0, 0), (1, 2, 3)]
+    assert way.scale.x > 0 and way.color.a == 1 and not way.colors

@@ -173,3 +173,9 @@ class FakePublisher:
 @pytest.fixture
 def publisher():
     return FakePublisher()
+
+
+@pytest.fixture
+def viewers():
+    """The publisher of the cameras' markers."""
+    return FakePublisher()

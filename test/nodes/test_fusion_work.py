@@ -18,7 +18,10 @@ from neuralfusion_ros.mapping.rectification import Distortion, rectify
 from neuralfusion_ros.messages.camera_info import encode_camera
 from neuralfusion_ros.messages.errors import BadMessage
 from neuralfusion_ros.messages.latent_blocks import decode_blocks
+from neuralfusion_ros.messages.line_markers import FRUSTUM, PATH
+from neuralfusion_ros.messages.markers import ADD, DELETE, read_marker_array
 from neuralfusion_ros.nodes.block_sender import BlockSender
+from neuralfusion_ros.nodes.camera_display import CameraDisplay
 from neuralfusion_ros.nodes.camera_input import CameraInput
 from neuralfusion_ros.nodes.fusion_work import FusionWork
 from neuralfusion_ros.nodes.parameters import FusionParameters
@@ -56,7 +59,7 @@ class FakeMapper:
 
 
 @pytest.fixture
-def make(log, publisher, camera):
+def make(log, publisher, viewers, camera):
     """Makes the work, started unless said otherwise, and everything around it."""
     works = []
 
@@ -69,7 +72,8 @@ def make(log, publisher, camera):
             CameraInput(name, poses, options, rejections, wake=lambda: work.wake()) for name in ("", "second")
         )
         sender, said = BlockSender(publisher, "odom", 0), ThrottledLog(log)
-        work = FusionWork(mapper, sender, [source, second], options, rejections, said)
+        display = CameraDisplay(viewers, "odom", 1000.0)
+        work = FusionWork(mapper, sender, display, [source, second], options, rejections, said)
         works.append(work)
         if started:
             work.start()
@@ -84,6 +88,7 @@ def make(log, publisher, camera):
             poses=poses,
             rejections=rejections,
             publisher=publisher,
+            viewers=viewers,
             log=log,
         )
 
@@ -345,3 +350,37 @@ def test_it_can_be_started_again_with_the_map_as_it_was(make, wait_until, camera
     send(the, 2 * S)
     wait_until(lambda: the.work.integrated == 2)
     assert the.work.n_blocks == 2
+
+
+def pose_at(x_m):
+    pose = np.eye(4)
+    pose[0, 3] = x_m
+    return pose
+
+
+def test_the_camera_and_its_way_are_shown(make, wait_until):
+    the = make()
+    for number in range(4):
+        the.poses.add(S + number, pose_at(0.1 * number))
+        send(the, S + number, pose=False)
+    wait_until(lambda: the.work.integrated == 4 and the.viewers.messages)
+    wait_until(lambda: len(read_marker_array(the.viewers.messages[-1])[1].points) == 4)
+    frustum, path = read_marker_array(the.viewers.messages[-1])
+    assert (frustum.ns, path.ns, frustum.action) == (FRUSTUM, PATH, ADD)
+    assert len(frustum.points) == 16
+    np.testing.assert_allclose(frustum.points[0], [0.3, 0, 0], atol=1e-9)
+    np.testing.assert_allclose(path.points[:, 0], [0, 0.1, 0.2, 0.3], atol=1e-9)
+    the.work.reset().result(timeout=20)
+    send(the, 2 * S)
+    wait_until(lambda: read_marker_array(the.viewers.messages[-1])[1].action == DELETE)
+
+
+def test_the_camera_is_shown_to_those_who_come_late(make, wait_until):
+    the = make()
+    the.viewers.receivers = 0
+    send(the, S)
+    wait_until(lambda: the.work.integrated == 1)
+    assert the.viewers.messages == []
+    the.viewers.receivers = 1
+    the.work.camera_viewer_came()
+    wait_until(lambda: the.viewers.messages)

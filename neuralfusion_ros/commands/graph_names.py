@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which nodes run, and what topics they have, whatever namespace and remappings they were given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import rclpy
+from rclpy.node import Node
+
+from neuralfusion_ros.commands.errors import CommandError
+
+
+def joined(namespace: str, name: str) -> str:
+    """The full name of a node."""
+    return f"/{namespace.strip('/')}/{name}".replace("//", "/")
+
+
+def other_nodes(node: Node) -> list[str]:
+    """Full names of all nodes but this one."""
+    found = node.get_node_names_and_namespaces()
+    return sorted(joined(space, name) for name, space in found if name != node.get_name())
+
+
+def full_name(name: str, nodes: Iterable[str], namespace: str | None, near: str | None = None) -> str:
+    """The node of that name in the namespace; without one, that near another one or the only one that there is.
+
+    near: a namespace. A node that is not there gets the full name that it should have. Raises CommandError when there
+    is a choice.
+    """
+    preferred = namespace if namespace is not None else near
+    here = joined(preferred or "/", name)
+    found = sorted({node for node in nodes if node.rpartition("/")[2] == name})
+    if here in found and (preferred is not None or len(found) == 1):
+        return here
+    if namespace is not None or not found:
+        return here
+    if len(found) > 1:
+        raise CommandError(f"there are several nodes, {', '.join(found)}: choose one with --namespace")
+    return found[0]
+
+
+def topics_of(ask: Callable[[str, str], list[tuple[str, list[str]]]], node: str) -> list[tuple[str, list[str]]]:
+    """What a node publishes or subscribes to, with the types; nothing when it is not there.
+
+    ask: a method of a node such as get_publisher_names_and_types_by_node. node: full name.
+    """
+    namespace, _, name = node.rpartition("/")
+    try:
+        return ask(name, namespace or "/")
+    except rclpy.node.NodeNameNonExistentError:
+        return []

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A horizontal slice of the latent vectors in a stream of blocks, in the colours of their principal components."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from neuralfusion_ros.evaluation.latent_colours import LatentColours, fit_colours
+from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE
+from neuralfusion_ros.mapping.voxel_state import LATENT, WEIGHT
+from neuralfusion_ros.messages.block_stream import BlockStreamReceiver
+from neuralfusion_ros.messages.latent_blocks import BlockMessage
+
+MAX_BLOCKS = 20_000  # about 250 MB
+_FIT_VOXELS = 20_000
+_FIT_AGAIN = 1.5
+
+Key = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """positions_m: (N, 3) centres of the voxels with evidence of a surface. colours: (N, 3) in 0..1."""
+
+    positions_m: npt.NDArray[np.float32]
+    colours: npt.NDArray[np.float32]
+
+
+class LatentSlice:
+    """Keeps the newest blocks that came by; asks for none, so that nobody else has to receive them twice.
+
+    voxel_size_m: 0 before the first message. is_old: blocks have come since the last slice.
+    """
+
+    def __init__(self) -> None:
+        self._receiver = BlockStreamReceiver()
+        self._blocks: dict[Key, npt.NDArray[np.float16]] = {}
+        self._colours: LatentColours | None = None
+        self._fitted_blocks = 0
+        self.voxel_size_m = 0.0
+        self.is_old = False
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks that are kept."""
+        return len(self._blocks)
+
+    def apply(self, message: BlockMessage) -> None:
+        """Takes in a message."""
+        step = self._receiver.follow(message.map_id, message.sequence, message.first_of_full)
+        if not step.apply:
+            return
+        if step.clear:
+            self._blocks.clear()
+            self._colours, self._fitted_blocks = None, 0
+        self.voxel_size_m = message.voxel_size_m
+        for key, states in zip(message.keys.tolist(), message.states, strict=True):
+            self._blocks.pop(tuple(key), None)  # so that the order is that of the last change
+            self._blocks[tuple(key)] = states
+        for key in message.removed.tolist():
+            self._blocks.pop(tuple(key), None)
+        while len(self._blocks) > MAX_BLOCKS:
+            del self._blocks[next(iter(self._blocks))]
+        self.is_old = True
+
+    def heights_m(self) -> tuple[float, float]:
+        """Lowest and highest height of the blocks; both 0 without any."""
+        layers = [key[2] for key in self._blocks] or [0]
+        block_m = BLOCK_SIZE * self.voxel_size_m
+        return min(layers) * block_m, (max(layers) + 1) * block_m if self._blocks else 0.0
+
+    def at(self, height_m: float) -> Slice:
+        """The voxels that hold this height."""
+        self.is_old = False
+        if not self._blocks:
+            return Slice(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32))
+        layer = int(np.floor(height_m / self.voxel_size_m))
+        k, z = divmod(layer, BLOCK_SIZE)
+        keys = [key for key in self._blocks if key[2] == k]
+        # (B, 512, C) with the number of a voxel as in docs/conventions.md, to (B, 8, 8, C).
+        some = [self._blocks[key].reshape(BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE, -1)[:, :, z] for key in keys]
+        if not some:
+            return Slice(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32))
+        states = np.stack(some).astype(np.float32)
+        block, x, y = np.nonzero(states[..., WEIGHT] > 0)
+        voxels = np.array(keys)[block] * BLOCK_SIZE + np.stack((x, y, np.full_like(x, z)), axis=-1)
+        positions = ((voxels + 0.5) * self.voxel_size_m).astype(np.float32)
+        return Slice(positions, self._fitted().colours(states[block, x, y][:, LATENT]))
+
+    def _fitted(self) -> LatentColours:
+        """The colours, which change only when the map has grown much, so that the picture is calm."""
+        if self._colours is None or self.n_blocks > _FIT_AGAIN * self._fitted_blocks:
+            self._colours, self._fitted_blocks = fit_colours(self._sample()), self.n_blocks
+        return self._colours
+
+    def _sample(self) -> npt.NDArray[np.float32]:
+        """(N, L) latent vectors of some voxels with evidence, N at least 1."""
+        step = max(1, self.n_blocks * 100 // _FIT_VOXELS)  # a block of a surface has about a hundred of them
+        states = np.concatenate(list(self._blocks.values())[::step])
+        found = states[states[:, WEIGHT] > 0]
+        return (found if len(found) else states)[:, LATENT].astype(np.float32)
