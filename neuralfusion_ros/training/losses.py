@@ -16,9 +16,6 @@ from neuralfusion_ros.training.sequences import NoisyStream
 _BAND_SHARE = 0.6
 _SURFACE_WEIGHT = 3.0
 _OCCUPANCY_WEIGHT = 0.3
-_LEAST_HALF_VOXELS = 0.5
-"""A thing thinner than a voxel lies between the voxels' centres and has no surface there. It is taught as one voxel
-thick: rather a little too thick than lost."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ def sample_queries(grid: BlockGrid, stream: NoisyStream, count: int, generator: 
     offset = torch.rand((len(voxels), 3), generator=generator) - 0.5
     offset[::2] = 0
     points_m = (voxels.cpu() + 0.5 + offset) * grid.voxel_size_m  # the truth is worked out on the CPU
-    distance_m = stream.sequence.scene.signed_distance(points_m, _LEAST_HALF_VOXELS * grid.voxel_size_m)
+    distance_m = stream.sequence.scene.signed_distance(points_m)
     known = (distance_m < 0) | stream.visible(points_m)
     voxels = voxels[known.to(grid.device)]
     axis = torch.arange(-1, 2, device=grid.device)

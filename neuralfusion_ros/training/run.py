@@ -22,9 +22,7 @@ from neuralfusion_ros.training.stream_source import DataShare, StreamSource
 from neuralfusion_ros.training.trainer import Trainer
 from neuralfusion_ros.training.workers import open_source
 
-_TRAINING_DATA = (
-    "procedural rooms; simulated structured light, active and multi-view stereo, time of flight; no recordings"
-)
+_TRAINING_DATA = "procedural rooms; simulated structured light, active and multi-view stereo; no recordings"
 ROW_STEPS = 50
 """Steps from one row of the learning curve to the next."""
 

@@ -54,21 +54,20 @@ class Scene:
             batches.append((kind, W, b, h))
         return batches
 
-    def signed_distance(self, points: torch.Tensor, least_half_m: float = 0.0) -> torch.Tensor:
+    def signed_distance(self, points: torch.Tensor) -> torch.Tensor:
         """(N, 3) world points to (N,) metres, positive in free space.
 
         Exact outside. Where solids overlap, the inside value is the deepest solid's, so a lower bound of the depth.
-        least_half_m: solids that are thinner are made thicker, to half sizes of at least that.
         """
         chunk = max(64, _CHUNK_ELEMENTS // max(len(self.solids), 1))
-        return torch.cat([self._distance(part, least_half_m) for part in points.float().split(chunk)])
+        return torch.cat([self._distance(part) for part in points.float().split(chunk)])
 
-    def _distance(self, points: torch.Tensor, least_half_m: float) -> torch.Tensor:
+    def _distance(self, points: torch.Tensor) -> torch.Tensor:
         outside = torch.full((len(points),), torch.inf)
         inside = torch.zeros(len(points))
         for kind, rows, offsets, half in self._batches:
             local = torch.addmm(offsets, rows, points.T).view(3, half.shape[1], -1)
-            far, deep = kind.parts(local, kind.thickened(half, least_half_m))
+            far, deep = kind.parts(local, half)
             outside = torch.minimum(outside, far.amin(dim=0))
             inside = torch.minimum(inside, deep.amin(dim=0))
         # A point inside any solid has outside = 0, and inside = 0 otherwise: the sum is the union's distance.

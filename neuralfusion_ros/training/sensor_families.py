@@ -38,8 +38,9 @@ FAMILIES: dict[str, SensorNoise] = {
 }  # fmt: skip
 """One sensor of each family at level 1 and without outliers."""
 
-TRAINING_FAMILIES = ("structured_light", "active_stereo", "multi_view_stereo", "time_of_flight")
-"""Passive stereo, whose streaks no other has, is left out, to test on a sensor never trained on."""
+TRAINING_FAMILIES = ("structured_light", "active_stereo", "multi_view_stereo")
+"""Time of flight, whose depth is biased in corners, and passive stereo, with streaks along the rows, are left out: to
+test on sensors never trained on."""
 
 LEVELS: dict[str, SensorNoise] = {
     "clean": SensorNoise(),
@@ -50,42 +51,30 @@ LEVELS: dict[str, SensorNoise] = {
 }
 """Levels for evaluation, all structured light but the first, which is exact."""
 
-_IDEAL_SHARE, _AS_SOLD_SHARE = 0.1, 0.3
-_RAGGED_EDGE_PX = 3.0
-
 
 def random_sensor(rng: np.random.Generator, families: tuple[str, ...] = TRAINING_FAMILIES) -> SensorNoise:
-    """A sensor of one of the families with every property varied.
-
-    One in ten is ideal, three in ten are as good as those one can buy, the others reach from clean to extreme.
-    """
-    kind = rng.random()
-    if kind < _IDEAL_SHARE:
+    """A sensor of one of the families, from ideal (1 in 10) to extreme, with every property varied."""
+    if rng.random() < 0.1:
         return SensorNoise()
     base = FAMILIES[families[rng.integers(len(families))]]
-    if kind < _IDEAL_SHARE + _AS_SOLD_SHARE:
-        level, outlier_share = rng.uniform(0.3, 1.5), 0.015 * rng.random()
-    else:
-        level, outlier_share = rng.uniform(0, 10) ** 1.3 / 10**0.3, 0.14 * rng.random() ** 1.5
 
     def varied(value: float, factor: float = 2.0) -> float:
         return float(value * factor ** rng.uniform(-1, 1))
 
     return replace(
         base,
-        level=float(level),
+        level=float(rng.uniform(0, 10) ** 1.3 / 10**0.3),
         correlated_share=min(varied(base.correlated_share, 1.5), 0.95),
         correlation_px=varied(base.correlation_px),
         lateral_px=varied(base.lateral_px),
         inverse_depth_step=varied(base.inverse_depth_step),
         flying_share=min(varied(base.flying_share), 1.0),
-        # Matching windows make every edge ragged, also those of structured light.
-        fattening_px=varied(base.fattening_px) or float(rng.uniform(0, _RAGGED_EDGE_PX)),
+        fattening_px=varied(base.fattening_px),
         baseline_m=varied(base.baseline_m, 1.5),
         corner_bias=varied(base.corner_bias),
         wave_bias=varied(base.wave_bias),
         dark_share=varied(base.dark_share),
-        outlier_share=float(outlier_share),
+        outlier_share=float(0.14 * rng.uniform(0, 1) ** 1.5),
         outlier_px=varied(base.outlier_px),
         hole_share=varied(base.hole_share, 3.0),
         hole_px=varied(base.hole_px),

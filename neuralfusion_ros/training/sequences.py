@@ -15,11 +15,8 @@ from neuralfusion_ros.training.camera_paths import hand_path
 from neuralfusion_ros.training.rendering import DepthRenderer
 from neuralfusion_ros.training.scenes import Scene, random_room
 from neuralfusion_ros.training.sensor_families import random_sensor
-from neuralfusion_ros.training.sensor_noise import Image, SensorNoise
+from neuralfusion_ros.training.sensor_noise import SensorNoise, jitter_pose
 from neuralfusion_ros.training.settings import LEAST_STREAM_FRAMES, DataSettings
-from neuralfusion_ros.training.systematic_error import depth_distortion, tracked
-
-_ROOM_SHARES = {"small": 0.2, "room": 0.55, "hall": 0.25}
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ def render_sequence(seed: int, data: DataSettings) -> CleanSequence:
     Raises ValueError when the room has no free place for a camera.
     """
     rng = np.random.default_rng([seed, 1])
-    scene = random_room(seed, str(rng.choice(list(_ROOM_SHARES), p=list(_ROOM_SHARES.values()))))
+    scene = random_room(seed)
     width = data.image_widths[rng.integers(len(data.image_widths))]
     height = 3 * width // 4
     focal = float(rng.uniform(0.65, 0.98) * width)
@@ -72,14 +69,14 @@ class NoisyStream:
         self._rng = rng
         self.voxel_size_m = float(np.exp(rng.uniform(np.log(0.02), np.log(0.04))))
         self.sensor: SensorNoise = random_sensor(rng)
+        self._pose_error_m = float(rng.uniform(0, 0.006) * rng.integers(0, 2))
+        self._pose_error_rad = float(np.deg2rad(rng.uniform(0, 0.3)) * (self._pose_error_m > 0))
         frames = np.arange(0, len(sequence.poses), int(rng.integers(1, 4)))
         if rng.random() < 0.5:
             frames = frames[::-1]
         self._frames = np.roll(frames, int(rng.integers(len(frames))))[
             : int(rng.integers(LEAST_STREAM_FRAMES, len(frames) + 1))
         ]
-        self._poses = _random_tracking(sequence.poses[self._frames], rng)
-        self._distortion = _random_distortion(sequence.depth_m.shape[1:], rng)
         self._next = 0
         self._ready: list[NoisyFrame] | None = None
 
@@ -98,7 +95,7 @@ class NoisyStream:
         start, self._next = self._next, min(self._next + count, len(self._frames))
         if self._ready is not None:
             return self._ready[start : self._next]
-        return [self._noisy(taken) for taken in range(start, self._next)]
+        return [self._noisy(int(number)) for number in self._frames[start : self._next]]
 
     def prepared(self) -> NoisyStream:
         """The same stream from its start, with all noise made and nothing kept that only the noise needed.
@@ -108,7 +105,7 @@ class NoisyStream:
         clean, order = self.sequence, self._frames
         result = copy.copy(self)
         result._rng = copy.deepcopy(self._rng)
-        result._ready = [result._noisy(taken) for taken in range(len(order))]
+        result._ready = [result._noisy(int(number)) for number in order]
         # A copy of the scene leaves out what it has worked out for itself.
         no_cosine = np.zeros((len(order), 0, 0), np.float32)
         result.sequence = CleanSequence(
@@ -131,23 +128,8 @@ class NoisyStream:
             result |= inside & (torch.from_numpy(self.sequence.depth_m[number])[v, u] >= local[:, 2])
         return result
 
-    def _noisy(self, taken: int) -> NoisyFrame:
-        """The frame that is taken as number `taken`, from 0."""
-        clean, number = self.sequence, int(self._frames[taken])
-        exact = clean.depth_m[number] if self._distortion is None else clean.depth_m[number] * self._distortion
-        depth = self.sensor.apply(exact, clean.camera, self._rng, clean.cosine[number])
-        return NoisyFrame(depth, self._poses[taken])
-
-
-def _random_tracking(poses: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Half of the streams have jitter of up to 6 mm and 0.3 degrees, one in three drifts by up to 8 mm and 0.3."""
-    jitters, drifts = rng.random() < 1 / 2, rng.random() < 1 / 3
-    jitter = jitters * rng.uniform(0, 0.006), jitters * np.deg2rad(rng.uniform(0, 0.3))
-    drift = drifts * rng.uniform(0, 0.008), drifts * np.deg2rad(rng.uniform(0, 0.3))
-    return tracked(poses, rng, jitter, drift)
-
-
-def _random_distortion(shape: tuple[int, ...], rng: np.random.Generator) -> Image | None:
-    """Half of the cameras are out of calibration, by up to half a percent of the depth."""
-    share = rng.uniform(0, 0.005)
-    return depth_distortion(rng, (shape[0], shape[1]), share) if rng.random() < 1 / 2 else None
+    def _noisy(self, number: int) -> NoisyFrame:
+        clean = self.sequence
+        depth = self.sensor.apply(clean.depth_m[number], clean.camera, self._rng, clean.cosine[number])
+        pose = jitter_pose(clean.poses[number], self._rng, self._pose_error_m, self._pose_error_rad)
+        return NoisyFrame(depth, pose)

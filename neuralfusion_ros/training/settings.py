@@ -47,12 +47,12 @@ class TrainingSettings:
     ablation.PARTS.
     """
 
-    steps: int | None = 6500
+    steps: int | None = 4000
     minutes: float | None = None
     seed: int = 0
     streams: int = 8
     frames_per_step: int = 3
-    queries: int = 4096
+    queries: int = 8192
     translator_rate: float = 2e-3
     fusion_rate: float = 3e-3
     weight_decay: float = 1e-4

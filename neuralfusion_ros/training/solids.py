@@ -34,11 +34,6 @@ class Solid:
         """
         raise NotImplementedError
 
-    @staticmethod
-    def thickened(half: torch.Tensor, least_m: float) -> torch.Tensor:
-        """Half sizes (3, K, 1) with which no solid is thinner than 2 least_m."""
-        return half.clamp(min=least_m)
-
     def reach(self) -> Array:
         """(3,) how far the solid extends from its centre along the world's axes."""
         raise NotImplementedError
@@ -95,10 +90,6 @@ class Cylinder(Solid):
 
 class Capsule(Solid):
     """All points within a radius of a segment along its z axis: `half` is (radius, radius, half segment length)."""
-
-    @staticmethod
-    def thickened(half: torch.Tensor, least_m: float) -> torch.Tensor:
-        return torch.cat((half[:2].clamp(min=least_m), half[2:]))  # the ends are round: it need not become longer
 
     @staticmethod
     def parts(local: torch.Tensor, half: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.training.sensor_families import FAMILIES, LEVELS, TRAINING_FAMILIES, random_sensor
-from neuralfusion_ros.training.sensor_noise import SensorNoise, smooth_field
+from neuralfusion_ros.training.sensor_noise import SensorNoise, jitter_pose, smooth_field
 
 CAMERA = PinholeCamera(320, 240, 290.0, 290.0, 159.5, 119.5)
 IDEAL = SensorNoise()
@@ -216,7 +216,7 @@ def test_random_sensors_span_the_levels_and_keep_the_unseen_family_out():
     rng = np.random.default_rng(0)
     sensors = [random_sensor(rng) for _ in range(300)]
     assert {sensor.family for sensor in sensors} == {"ideal", *TRAINING_FAMILIES}
-    assert "passive_stereo" not in TRAINING_FAMILIES
+    assert not {"passive_stereo", "time_of_flight"} & set(TRAINING_FAMILIES)
     levels, outliers = ([getattr(sensor, name) for sensor in sensors] for name in ("level", "outlier_share"))
     assert max(levels) > 8
     assert max(levels) <= 10
@@ -224,8 +224,17 @@ def test_random_sensors_span_the_levels_and_keep_the_unseen_family_out():
     assert max(outliers) <= 0.14
     assert 0.05 < np.mean([sensor == IDEAL for sensor in sensors]) < 0.16
     assert {random_sensor(rng, ("passive_stereo",)).family for _ in range(30)} == {"ideal", "passive_stereo"}
-    as_sold = [sensor for sensor in sensors if 0 < sensor.level <= 1.5 and sensor.outlier_share <= 0.015]
-    assert 0.2 < len(as_sold) / len(sensors) < 0.5
+
+
+def test_pose_jitter_has_the_stated_size():
+    rng = np.random.default_rng(0)
+    pose = np.eye(4)
+    pose[:3, 3] = (10, 20, 30)
+    moved = np.stack([jitter_pose(pose, rng, 0.01, 0.02) for _ in range(2000)])
+    assert (moved[:, :3, 3] - pose[:3, 3]).std(axis=0) == pytest.approx([0.01] * 3, rel=0.1)
+    angles = np.arccos(np.clip((np.trace(moved[:, :3, :3], axis1=1, axis2=2) - 1) / 2, -1, 1))
+    assert np.sqrt(np.mean(angles**2)) == pytest.approx(0.02 * np.sqrt(3), rel=0.1)
+    np.testing.assert_array_equal(jitter_pose(pose, rng, 0.0, 0.0), pose)
 
 
 def test_streaks_run_along_the_rows():

@@ -29,7 +29,7 @@ measured at noise {level}. That is far shorter than a released model: variants a
   translator. In the manner of RoutedFusion (Weder et al., CVPR 2020).
 - latent N: vectors of another length than 8.
 """
-_BASE = TrainingSettings(data=DataSettings(pool=8, frames=36, image_widths=(320,)))
+_BASE = TrainingSettings(queries=4096, data=DataSettings(pool=8, frames=36, image_widths=(320,)))
 _NO_NETWORK = replace(_BASE, learn="translator")
 VARIANTS: dict[str, TrainingSettings] = {
     "full": _BASE,
