@@ -19,6 +19,7 @@ from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, WEIGHT, stat
 HALO = 2  # voxels around a block that its translation depends on
 _BASE_FEATURES = (0, 1, 2)  # weight, mean, and mean with free space counted
 _CENTRE = 13  # of 3x3x3 voxels
+_SELF_AND_SIX = [4, 10, 12, 13, 14, 16, 22]  # it and the voxels that share a side with it
 _FREE = (1.0, 0.0)  # TSDF and occupancy of free space
 _BLOCKS_AT_ONCE = 32  # more leave the cache of a processor
 _POINTS_AT_ONCE = 1 << 15
@@ -46,7 +47,7 @@ class TranslatorNetwork(nn.Module):
             self.heads.bias.zero_()
 
     def translate_blocks(self, states: torch.Tensor, offsets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """TSDF in truncations and occupancy, (B, 512, K) each, at K points of every voxel; free where is_asked is not.
+        """TSDF in truncations and occupancy, (B, 512, K) each, at K points of every voxel; free where nobody asks.
 
         states: (B, 12, 12, 12, C) blocks with their halo. offsets: (K, 3) from the voxel's centre, in voxels.
         """
@@ -54,7 +55,7 @@ class TranslatorNetwork(nn.Module):
         volume = features.permute(0, 4, 1, 2, 3)  # channels last: the fastest layout, and no copy
         context = self.near(volume[:, :, 1:-1, 1:-1, 1:-1]) + self.far(volume)
         inner = slice(HALO, -HALO)
-        asked = is_asked(states[:, inner, inner, inner]).reshape(-1).nonzero().squeeze(-1)
+        asked = asked_in_blocks(states[..., WEIGHT] > 0).reshape(-1).nonzero().squeeze(-1)
         context = context.permute(0, 2, 3, 4, 1).reshape(len(states) * BLOCK_VOXELS, -1)
         centre = features[:, inner, inner, inner].reshape(len(context), -1)
         context, centre = F.gelu(context.index_select(0, asked)), centre.index_select(0, asked)
@@ -92,12 +93,20 @@ class TranslatorNetwork(nn.Module):
         return torch.tanh(torch.atanh(base) + delta + change), occupancy_logit
 
 
-def is_asked(states: torch.Tensor) -> torch.Tensor:
-    """(..., C) states to (...) bool: the network is asked about the voxel.
+def asked_in_blocks(measured: torch.Tensor) -> torch.Tensor:
+    """Which voxels the network is asked about: some frame measured a surface near them or near one of six neighbours.
 
-    Where no frame ever measured a surface nearby there is none: such voxels are free, or unknown.
+    All others are free, or unknown. A surface passes only between voxels that are asked about.
+    measured: (B, 12, 12, 12) bool of blocks with their halo. Returns (B, 8, 8, 8).
     """
-    return states[..., WEIGHT] > 0
+    inner = slice(HALO, -HALO)
+    asked = measured[:, inner, inner, inner].clone()
+    for axis in range(3):
+        for first in (HALO - 1, HALO + 1):
+            window = [slice(None), inner, inner, inner]
+            window[axis + 1] = slice(first, first + BLOCK_SIZE)
+            asked |= measured[tuple(window)]
+    return asked
 
 
 def _gathered(convolution: nn.Conv3d, features: torch.Tensor) -> torch.Tensor:
@@ -146,7 +155,7 @@ def translate_points(
     for some, offset in zip(voxels.split(_POINTS_AT_ONCE), offsets.split(_POINTS_AT_ONCE), strict=True):
         near, far = (read_states(latent, voxel_rows(latent, some[:, None] + step * around)) for step in (1, 2))
         tsdf, occupancy_logit = translator(near, far, offset)
-        asked = is_asked(near[:, _CENTRE])
+        asked = (near[:, _SELF_AND_SIX, WEIGHT] > 0).any(-1)  # as asked_in_blocks
         parts.append(
             [torch.where(asked, *part) for part in zip((tsdf, torch.sigmoid(occupancy_logit)), _FREE, strict=True)]
         )
