@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opens a page in a headless Chromium, waits for a text on it, and takes a picture of it.
 
-python test/commands/browser.py URL PICTURE TEXT WIDTHxHEIGHT SECONDS: prints the text of the page once TEXT is on
-it and SECONDS have gone by; exit code 1 if TEXT never came.
+python test/commands/browser.py URL PICTURE TEXT WIDTHxHEIGHT SHARE: prints the text of the page once TEXT is on it and
+that share of its lower left quarter is neither white nor black; exit code 1 if that never came.
 Talks the DevTools protocol of Chromium over a WebSocket. Draws in software: no screen and no GPU are needed.
 """
 
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 import shutil
@@ -20,13 +21,15 @@ import time
 import urllib.request
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
 from websockets.sync.client import connect
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser")
 _WAIT_S = 60.0
 _OPTIONS = ("--headless", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--mute-audio",
             "--no-first-run", "--disable-extensions", "--remote-debugging-port=0")  # fmt: skip
-_START_LIMIT_S = 30.0
+_START_LIMIT_S = 90.0
 
 
 class Page:
@@ -56,8 +59,15 @@ class Page:
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
 
 
-def visit(url: str, picture: Path, text: str, size: str, settle_s: float) -> bool:
-    """Waits until a text that matches `text` is on the page, and a little longer. False when it never came."""
+def drawn_share(png: bytes) -> float:
+    """Share of the lower left quarter of a picture that is neither white nor black."""
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("L"))
+    quarter = pixels[pixels.shape[0] // 2 :, : pixels.shape[1] // 2]
+    return float(((quarter > 50) & (quarter < 225)).mean())
+
+
+def visit(url: str, picture: Path, text: str, size: str, share: float) -> bool:
+    """Waits until a text that matches `text` and a mesh are on the page. False when they never came."""
     with tempfile.TemporaryDirectory() as profile:
         command = [
             str(PROGRAM),
@@ -70,12 +80,15 @@ def visit(url: str, picture: Path, text: str, size: str, settle_s: float) -> boo
         try:
             page = Page(_port_of(browser))
             end_s = time.monotonic() + _WAIT_S
-            while not (found := re.search(text, page.text())) and time.monotonic() < end_s:
-                time.sleep(0.1)
-            time.sleep(settle_s)
-            picture.write_bytes(page.picture())
-            print(page.text())
-            return found is not None
+            while True:
+                said, png = page.text(), page.picture()
+                found = re.search(text, said) is not None and drawn_share(png) > share
+                if found or time.monotonic() > end_s:
+                    break
+                time.sleep(0.2)
+            picture.write_bytes(png)
+            print(said)
+            return found
         finally:
             browser.send_signal(signal.SIGTERM)
             try:
@@ -95,5 +108,5 @@ def _port_of(browser: subprocess.Popen[str]) -> int:
 
 
 if __name__ == "__main__":
-    url, picture, text, size, settle_s = sys.argv[1:]
-    sys.exit(0 if visit(url, Path(picture), text, size, float(settle_s)) else 1)
+    url, picture, text, size, share = sys.argv[1:]
+    sys.exit(0 if visit(url, Path(picture), text, size, float(share)) else 1)

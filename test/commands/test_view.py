@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from PIL import Image as Picture
 from sensor_msgs.msg import Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
@@ -148,17 +147,14 @@ def test_the_page_shows_the_map_in_a_browser(graph, view, tmp_path):
     graph.send(stream)
     stream.add({(5, 5, 5): EMPTY_MESH})
     picture = tmp_path / "page.png"
-    command = [sys.executable, str(BROWSER), url, str(picture), "(?s)4 triangles.*Latent map", "800x600", "1.5"]
+    command = [sys.executable, str(BROWSER), url, str(picture), "(?s)4 triangles.*Latent map", "800x600", "0.1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as browser:
         while browser.poll() is None:
             stream.add({(0, 0, 0): wall(2.0)})
             graph.send(stream)
             time.sleep(0.2)
         text = browser.communicate()[0]
-    assert browser.returncode == 0, text + said("(?s).*")[0]
+    assert browser.returncode == 0, "no wall on the page: " + text + said("(?s).*")[0]
     assert process.poll() is None
     for words in ("7 frames, 31.5 ms each on cpu", "2.5 MB in 123 blocks", "Depth, 1.5 m (red)", "Latent map (MB)"):
         assert words in text
-    shown = np.asarray(Picture.open(picture).convert("RGB")).astype(int)
-    middle = shown[shown.shape[0] // 2 - 20 :, : shown.shape[1] // 2].reshape(-1, 3)
-    assert ((middle > 50) & (middle < 225)).all(axis=1).mean() > 0.1, "the wall fills much of the white page"
