@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile
@@ -13,13 +12,13 @@ from sensor_msgs.msg import PointCloud2
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
 
-from neuralfusion_ros.commands.watching_node import watching_node
+from neuralfusion_ros.commands.watching_node import WatchingNode
 from neuralfusion_ros.messages.markers import read_marker_array
 
 _RELIABLE = QoSProfile(depth=20)
 
 
-class DemoWatcher:
+class DemoWatcher(WatchingNode):
     """Receives while one of its methods waits.
 
     diagnostics: node -> what it last said. marker_messages, markers: those with triangles. tsdf_messages, tsdf_points:
@@ -27,23 +26,16 @@ class DemoWatcher:
     """
 
     def __init__(self) -> None:
+        super().__init__("demo_watcher")
         self.diagnostics: dict[str, dict[str, str]] = {}
         self.marker_messages = self.markers = self.tsdf_messages = self.tsdf_points = 0
 
-    def __enter__(self) -> DemoWatcher:
-        self._watching = watching_node("demo_watcher")
-        self._node, self._executor = self._watching.__enter__()
+    def subscribe(self) -> None:
         # Raw, because Python would need seconds to make an object of every vertex.
         self._node.create_subscription(MarkerArray, "translator_node/mesh", self._on_markers, _RELIABLE, raw=True)
         self._node.create_subscription(PointCloud2, "translator_node/tsdf", self._on_tsdf, _RELIABLE)
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, _RELIABLE)
         self.save_mesh = self._node.create_client(Trigger, "translator_node/save_mesh")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._watching.__exit__(kind, error, trace)
 
     def wait(self, condition: Callable[[], bool], limit_s: float) -> bool:
         """Receive until `condition` holds; False when it does not after `limit_s`."""

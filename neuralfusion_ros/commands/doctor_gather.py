@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -23,9 +22,8 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 
 from neuralfusion_ros.commands.doctor_snapshot import IMAGE, INFO, ODOMETRY, POSE, Endpoint, Input, Said, Snapshot
-from neuralfusion_ros.commands.errors import CommandError
-from neuralfusion_ros.commands.graph_names import full_name, joined, other_nodes, topics_of
-from neuralfusion_ros.commands.watching_node import watching_node
+from neuralfusion_ros.commands.graph_names import joined, mapping_nodes, other_nodes, topics_of
+from neuralfusion_ros.commands.watching_node import WatchingNode
 from neuralfusion_ros.messages.cdr import CdrReader
 from neuralfusion_ros.messages.errors import BadMessage
 from neuralfusion_ros.messages.tf_type import tf_message_type
@@ -43,13 +41,14 @@ _ANY_QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
 _LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-class GraphWatcher:
+class GraphWatcher(WatchingNode):
     """Receives in `receive`; `snapshot` tells what is known by then. The names are without namespace.
 
     namespace: of both nodes; None takes the only one that there is.
     """
 
     def __init__(self, fusion: str, translator: str, namespace: str | None) -> None:
+        super().__init__(f"neuralfusion_doctor_{os.getpid()}")
         self._fusion_name, self._translator_name, self._namespace = fusion, translator, namespace
         self._said: dict[str, Said] = {}
         self._stamps: dict[tuple[str, str], deque[int]] = {}
@@ -58,34 +57,15 @@ class GraphWatcher:
         self._clock_ticks = 0
         self._parameters: Any = None
 
-    def __enter__(self) -> GraphWatcher:
-        self._watching = watching_node(f"neuralfusion_doctor_{os.getpid()}")
-        try:
-            self._node, self._executor = self._watching.__enter__()
-        except RuntimeError as error:
-            # rcl adds the places in its C code.
-            raise CommandError(f"ROS cannot start: {str(error).split(', at /')[0]}") from error
+    def subscribe(self) -> None:
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, _ANY_QOS)
         self._node.create_subscription(Clock, "/clock", self._on_clock, _ANY_QOS, raw=True)
         self._begin_s = time.monotonic()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._watching.__exit__(kind, error, trace)
-
-    def receive(self, seconds: float) -> None:
-        """Takes in messages for a while."""
-        end_s = time.monotonic() + seconds
-        while (left_s := end_s - time.monotonic()) > 0:
-            self._executor.spin_once(timeout_sec=left_s)
 
     def snapshot(self) -> Snapshot:
         """What is known now. From now on also listens to the inputs that it finds. Raises CommandError."""
         nodes = other_nodes(self._node)
-        fusion = full_name(self._fusion_name, nodes, self._namespace)
-        translator = full_name(self._translator_name, nodes, self._namespace, near=fusion.rpartition("/")[0])
+        fusion, translator = mapping_nodes(self._fusion_name, self._translator_name, nodes, self._namespace)
         parameters = self._parameters_of(fusion) if fusion in nodes else {}
         if parameters.get("pose_source") == "tf":
             self._listen_to_tf()

@@ -22,7 +22,7 @@ def other_nodes(node: Node) -> list[str]:
     return sorted(joined(space, name) for name, space in found if name != node.get_name())
 
 
-def full_name(name: str, nodes: Iterable[str], namespace: str | None, near: str | None = None) -> str:
+def _full_name(name: str, nodes: Iterable[str], namespace: str | None, near: str | None = None) -> str:
     """The node of that name in the namespace; without one, that near another one or the only one that there is.
 
     near: a namespace. A node that is not there gets the full name that it should have. Raises CommandError when there
@@ -38,6 +38,13 @@ def full_name(name: str, nodes: Iterable[str], namespace: str | None, near: str 
     if len(found) > 1:
         raise CommandError(f"there are several nodes, {', '.join(found)}: choose one with --namespace")
     return found[0]
+
+
+def mapping_nodes(fusion: str, translator: str, nodes: Iterable[str], namespace: str | None) -> tuple[str, str]:
+    """Full names of the two nodes; the translator is the one near the fusion node. Raises CommandError."""
+    nodes = list(nodes)
+    fusion = _full_name(fusion, nodes, namespace)
+    return fusion, _full_name(translator, nodes, namespace, near=fusion.rpartition("/")[0])
 
 
 def topics_of(ask: Callable[[str, str], list[tuple[str, list[str]]]], node: str) -> list[tuple[str, list[str]]]:

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,9 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from neuralfusion_ros.commands.errors import CommandError
-from neuralfusion_ros.commands.graph_names import full_name, other_nodes, topics_of
+from neuralfusion_ros.commands.graph_names import mapping_nodes, other_nodes, topics_of
 from neuralfusion_ros.commands.view_latent import LatentSlice
-from neuralfusion_ros.commands.watching_node import watching_node
+from neuralfusion_ros.commands.watching_node import WatchingNode
 from neuralfusion_ros.messages.depth_image import decode_depth
 from neuralfusion_ros.messages.errors import BadMessage
 from neuralfusion_ros.messages.latent_blocks import decode_blocks
@@ -32,7 +30,7 @@ _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 _ALL = QoSProfile(depth=200)
 
 
-class ViewedGraph:
+class ViewedGraph(WatchingNode):
     """Receives in `receive`. The names are without namespace; namespace: of the nodes, None takes the only one.
 
     fusion, translator: full names of the nodes. mesh, cameras: markers that have come; whoever shows them empties the
@@ -41,6 +39,7 @@ class ViewedGraph:
     """
 
     def __init__(self, fusion: str, translator: str, namespace: str | None) -> None:
+        super().__init__(f"neuralfusion_view_{os.getpid()}")
         self._names, self._namespace = (fusion, translator), namespace
         self.fusion, self.translator = fusion, translator
         self.mesh: list[MarkerContent] = []
@@ -51,31 +50,13 @@ class ViewedGraph:
         self._image: bytes | None = None
         self._subscribed: set[tuple[str, str]] = set()
 
-    def __enter__(self) -> ViewedGraph:
-        self._watching = watching_node(f"neuralfusion_view_{os.getpid()}")
-        try:
-            self._node, self._executor = self._watching.__enter__()
-        except RuntimeError as error:
-            raise CommandError(f"ROS cannot start: {str(error).split(', at /')[0]}") from error
+    def subscribe(self) -> None:
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, QoSProfile(depth=50))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._watching.__exit__(kind, error, trace)
-
-    def receive(self, seconds: float) -> None:
-        """Takes in messages for a while."""
-        end_s = time.monotonic() + seconds
-        while (left_s := end_s - time.monotonic()) > 0:
-            self._executor.spin_once(timeout_sec=left_s)
 
     def look(self) -> list[str]:
         """Subscribes to what the nodes have by now. Returns the names of the missing ones. Raises CommandError."""
         nodes = other_nodes(self._node)
-        self.fusion = full_name(self._names[0], nodes, self._namespace)
-        self.translator = full_name(self._names[1], nodes, self._namespace, near=self.fusion.rpartition("/")[0])
+        self.fusion, self.translator = mapping_nodes(*self._names, nodes, self._namespace)
         published = self._node.get_publisher_names_and_types_by_node
         heard = self._node.get_subscriber_names_and_types_by_node
         mesh, camera = partial(self._on_markers, self.mesh), partial(self._on_markers, self.cameras)

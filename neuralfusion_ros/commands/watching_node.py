@@ -3,28 +3,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TypeVar
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from neuralfusion_ros.commands.errors import CommandError
 
-@contextmanager
-def watching_node(name: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
-    """The node and the executor that lets it receive. Raises RuntimeError when ROS cannot start."""
-    try:
-        # Ctrl-C is for the command line, which has other things to end first.
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-        node = rclpy.create_node(name, start_parameter_services=False, enable_rosout=False)
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        try:
-            yield node, executor
-        finally:
-            executor.shutdown()
-            node.destroy_node()
-    finally:
-        rclpy.try_shutdown()
+AnyNode = TypeVar("AnyNode", bound="WatchingNode")
+
+
+class WatchingNode:
+    """Joins the graph where its block begins and leaves it where it ends; hears only while one of its methods waits."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def subscribe(self) -> None:
+        """Called once the node is there, to make what it hears with."""
+
+    def __enter__(self: AnyNode) -> AnyNode:
+        """Raises CommandError when ROS cannot start."""
+        with ExitStack() as stack:
+            stack.callback(rclpy.try_shutdown)
+            try:
+                # Ctrl-C is for the command line, which has other things to end first.
+                rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+                self._node = rclpy.create_node(self._name, start_parameter_services=False, enable_rosout=False)
+            except RuntimeError as error:
+                # rcl adds the places in its C code.
+                raise CommandError(f"ROS cannot start: {str(error).split(', at /')[0]}") from error
+            stack.callback(self._node.destroy_node)
+            self._executor = SingleThreadedExecutor()
+            stack.callback(self._executor.shutdown)
+            self._executor.add_node(self._node)
+            self.subscribe()
+            self._leave = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave.close()
+
+    def receive(self, seconds: float) -> None:
+        """Takes in messages for a while."""
+        end_s = time.monotonic() + seconds
+        while (left_s := end_s - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left_s)
