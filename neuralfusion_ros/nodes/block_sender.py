@@ -86,13 +86,16 @@ class BlockSender:
         return True
 
     def echo(self, grid: BlockGrid, stamp_ns: int) -> float | None:
-        """After the last change, says a few times that nothing followed: so a receiver notices that it has lost it.
+        """For when there is no work: after the last change, says a few times that nothing followed.
 
-        Returns the seconds until it wants to be called again, None when it has said enough.
+        So a receiver notices that it has lost the last message. Returns the seconds until it wants to be called again,
+        None when it has said enough.
         """
         wait_s = self._sent_s + _ECHO_AFTER_S - time.monotonic()
-        if self.has_work or not self._echoes_left or wait_s > 0:
-            return wait_s if self._echoes_left else None
+        if not self._echoes_left:
+            return None
+        if wait_s > 0:
+            return wait_s
         self._echoes_left -= 1
         self._send_one(grid, stamp_ns)
         return _ECHO_AFTER_S

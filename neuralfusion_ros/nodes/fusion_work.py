@@ -174,9 +174,12 @@ class FusionWork:
         if self._map_changed and self._publishing.take():
             self.sender.add(self._mapper.take_changed(), self._mapper.take_removed())
             self._map_changed = False
-        if not (self.sender.has_work and self.sender.has_receivers()):
-            echo_s = self.sender.echo(self._mapper.grid, self.newest_ns) if self.sender.has_receivers() else None
-            return self._publishing.wait_s() if self._map_changed else echo_s
+        wait_s = self._publishing.wait_s() if self._map_changed else None
+        if not self.sender.has_receivers():
+            return wait_s
+        if not self.sender.has_work:
+            echo_s = self.sender.echo(self._mapper.grid, self.newest_ns)
+            return echo_s if wait_s is None else wait_s
         sent = self.sender.send(self._mapper.grid, self.newest_ns, _MESSAGES_AT_ONCE)
         return 0.0 if sent else _RECEIVERS_LAG_S
 
