@@ -19,12 +19,11 @@ from matplotlib import colormaps
 from neuralfusion_ros.commands.view_charts import Charts
 from neuralfusion_ros.commands.view_latent import LatentSlice
 from neuralfusion_ros.commands.view_mesh import triangles_glb
-from neuralfusion_ros.messages.line_markers import FRUSTUM, PATH
+from neuralfusion_ros.messages.line_markers import COLOURS, FRUSTUM
 from neuralfusion_ros.messages.markers import ADD, DELETE_ALL, MarkerContent
 
 HOST = "127.0.0.1"
 _PICTURE_WIDTH = 320
-_LINE_COLOURS = {FRUSTUM: (255, 140, 26), PATH: (26, 166, 255)}
 
 
 class _LocalServer(viser.ViserServer):
@@ -100,14 +99,15 @@ class ViewPage:
     def show_cameras(self, markers: Sequence[MarkerContent]) -> None:
         """Frustums and paths, as the fusion node sends them; only the last of each counts."""
         for (ns, number), marker in {(marker.ns, marker.id): marker for marker in markers}.items():
-            if marker.action != ADD or ns not in _LINE_COLOURS:
+            if marker.action != ADD or ns not in COLOURS:
                 if handle := self._lines.pop((ns, number), None):
                     handle.remove()
                 continue
             points = marker.points
             pairs = points.reshape(-1, 2, 3) if ns == FRUSTUM else np.stack((points[:-1], points[1:]), axis=1)
+            colour = tuple(round(255 * part) for part in COLOURS[ns])
             self._lines[ns, number] = self._server.scene.add_line_segments(
-                f"/cameras/{ns}_{number}", pairs.astype(np.float32), _LINE_COLOURS[ns], thickness=0.015
+                f"/cameras/{ns}_{number}", pairs.astype(np.float32), colour, thickness=0.015
             )
             if ns == FRUSTUM:
                 self._eye, self._corners = points[0], points[1:8:2]

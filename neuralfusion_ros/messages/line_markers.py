@@ -14,7 +14,7 @@ from neuralfusion_ros.messages.markers import DELETE, LINE_LIST, LINE_STRIP, Mar
 
 FRUSTUM, PATH = "frustum", "path"
 FRUSTUM_DEPTH_M = 0.4
-_COLOURS = {FRUSTUM: (1.0, 0.55, 0.1), PATH: (0.1, 0.65, 1.0)}
+COLOURS = {FRUSTUM: (1.0, 0.55, 0.1), PATH: (0.1, 0.65, 1.0)}
 _WIDTH_M = 0.01
 # The four edges from the eye, and the four sides of the image.
 _EDGES = np.array([(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (2, 3), (3, 4), (4, 1)])
@@ -54,4 +54,4 @@ def frustum_lines(camera: PinholeCamera, T_world_camera: npt.NDArray[np.float64]
 
 
 def _lines(ns: str, number: int, kind: int, points: npt.NDArray[np.float64]) -> MarkerFields:
-    return MarkerFields(number, points, ns=ns, kind=kind, scale_m=_WIDTH_M, colour=_COLOURS[ns])
+    return MarkerFields(number, points, ns=ns, kind=kind, scale_m=_WIDTH_M, colour=COLOURS[ns])

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from neuralfusion_ros.mapping.settings import MAX_WEIGHT, MapSettings
+from neuralfusion_ros.messages.mesh_colours import COLOURS
 
 Value = bool | int | float | str | tuple[str, ...]
 
@@ -225,7 +226,7 @@ class TranslatorParameters(CommonParameters):
     mesh_colour: str = _parameter(
         "height",
         "What the colours of `~/mesh` show: the height, the direction that the surface looks to, or the light alone.",
-        choices=("height", "normal", "plain"),
+        choices=tuple(COLOURS),
     )
     tsdf_rate_hz: float = _parameter(
         1.0, "Rate of `~/tsdf`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
