@@ -108,6 +108,7 @@ class Bench:
         if methods is None:
             methods = self.fusions(room.truth.mesh, settings)
         scores: list[MapScores] = []
+        key = measurement_key(frames, room, settings) if self.store else ""
         with self.progress(label, len(methods) * len(frames)) as advance:
 
             def measured(method: FusionMethod) -> list[MapScores]:
@@ -117,8 +118,7 @@ class Bench:
                 if self.store is None or isinstance(method, LearnedFusion):
                     scores += measured(method)
                 else:
-                    key = measurement_key(method, frames, room, settings)
-                    scores += self.store.scores(key, partial(measured, method))
+                    scores += self.store.scores(key, method.name, partial(measured, method))
         return scores
 
     def input_names(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from neuralfusion_ros.datasets.recording import Frame
-from neuralfusion_ros.evaluation.method import FusionMethod
 from neuralfusion_ros.evaluation.metrics import MapScores, MeshScores, VoxelScores
 from neuralfusion_ros.evaluation.rooms import Room
 from neuralfusion_ros.mapping.new_file import new_file
@@ -27,14 +27,14 @@ _MEASURING_CODE = Path(__file__).parent
 
 
 class ScoreStore:
-    """A folder with one JSON file for each measurement."""
+    """A folder with one JSON file for each method on each set of frames."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def scores(self, key: str, measure: Callable[[], list[MapScores]]) -> list[MapScores]:
-        """The scores under this key; measured and kept if they are not there yet. Raises OSError."""
-        path = self._folder / f"{key}.json"
+    def scores(self, key: str, method: str, measure: Callable[[], list[MapScores]]) -> list[MapScores]:
+        """The scores of a method under this key; measured and kept if they are not there yet. Raises OSError."""
+        path = self._folder / f"{key}_{re.sub('[^a-z0-9]+', '_', method)}.json"
         kept = _read(path)
         if kept is not None:
             return kept
@@ -45,12 +45,12 @@ class ScoreStore:
         return scores
 
 
-def measurement_key(method: FusionMethod, frames: Sequence[Frame], room: Room, settings: MapSettings) -> str:
-    """A hash of everything that the scores depend on."""
+def measurement_key(frames: Sequence[Frame], room: Room, settings: MapSettings) -> str:
+    """A hash of everything that scores depend on, but for the name of the method."""
     digest = hashlib.sha256()
     for source in sorted(_MEASURING_CODE.glob("*.py")):
         digest.update(source.read_bytes())
-    digest.update(repr((method.name, settings, room.camera)).encode())
+    digest.update(repr((settings, room.camera)).encode())
     truth = room.truth
     digest.update(repr((truth.voxel_size_m, truth.truncation_m)).encode())
     arrays = [truth.centres, truth.tsdf_m, truth.free_centres, truth.surface, *truth.mesh]

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from neuralfusion_ros.commands.progress import progress
-from neuralfusion_ros.evaluation.baselines import open3d_baselines
 from neuralfusion_ros.evaluation.bench import Bench
 from neuralfusion_ros.evaluation.metrics import MapScores, MeshScores, VoxelScores
 from neuralfusion_ros.evaluation.places import open_place
@@ -34,35 +33,32 @@ def test_scores_are_measured_once(tmp_path):
         return [WORST, replace(WORST, name="b")]
 
     for _ in range(3):
-        assert store.scores("key", measure) == [WORST, replace(WORST, name="b")]
+        assert store.scores("key", "a", measure) == [WORST, replace(WORST, name="b")]
     assert len(measured) == 1
-    store.scores("other", measure)
-    assert len(measured) == 2
+    store.scores("other", "a", measure)
+    store.scores("key", "a >1", measure)
+    assert len(measured) == 3
 
 
 @pytest.mark.parametrize("content", ["", "{", "[{}]", "7", '[{"name": "a"}]'])
 def test_a_damaged_file_is_measured_anew(tmp_path, content):
-    (tmp_path / "key.json").write_text(content)
-    assert ScoreStore(tmp_path).scores("key", lambda: [WORST]) == [WORST]
-    assert ScoreStore(tmp_path).scores("key", list) == [WORST]
+    (tmp_path / "key_a.json").write_text(content)
+    assert ScoreStore(tmp_path).scores("key", "a", lambda: [WORST]) == [WORST]
+    assert ScoreStore(tmp_path).scores("key", "a", list) == [WORST]
 
 
 def test_the_key_follows_everything_that_matters(room):
     frames = noisy_frames(room, LEVELS["mild"], 0)
-    methods = open3d_baselines(0.08, 5.0)
-    first = measurement_key(methods[0], frames, room, SETTINGS)
-    assert (
-        measurement_key(open3d_baselines(0.08, 5.0)[0], noisy_frames(room, LEVELS["mild"], 0), room, SETTINGS) == first
-    )
+    first = measurement_key(frames, room, SETTINGS)
+    assert measurement_key(noisy_frames(room, LEVELS["mild"], 0), room, SETTINGS) == first
     pose = frames[0].T_world_camera.copy()
     pose[0, 3] += 1e-9
     others = [
-        (methods[1], frames, room, SETTINGS),
-        (methods[0], frames[1:], room, SETTINGS),
-        (methods[0], noisy_frames(room, LEVELS["mild"], 1), room, SETTINGS),
-        (methods[0], [replace(frames[0], T_world_camera=pose), *frames[1:]], room, SETTINGS),
-        (methods[0], frames, replace(room, truth=replace(room.truth, surface=room.truth.surface[1:])), SETTINGS),
-        (methods[0], frames, room, replace(SETTINGS, max_depth_m=4.0)),
+        (frames[1:], room, SETTINGS),
+        (noisy_frames(room, LEVELS["mild"], 1), room, SETTINGS),
+        ([replace(frames[0], T_world_camera=pose), *frames[1:]], room, SETTINGS),
+        (frames, replace(room, truth=replace(room.truth, surface=room.truth.surface[1:])), SETTINGS),
+        (frames, room, replace(SETTINGS, max_depth_m=4.0)),
     ]
     assert len({first, *(measurement_key(*other) for other in others)}) == 1 + len(others)
 
