@@ -25,6 +25,13 @@ def test_help_names_every_command_and_imports_none(root):
     assert done.stdout.endswith("[]\n")
 
 
+@pytest.mark.parametrize("module", ["nodes.replay_node", "commands.record", "commands.doctor_gather"])
+def test_torch_is_not_loaded_where_it_is_not_needed(root, module):
+    code = f"import sys, neuralfusion_ros.{module}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, text=True, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_an_example(command, capsys):
     with pytest.raises(SystemExit) as exit:

@@ -161,6 +161,19 @@ def test_the_python_page_names_the_whole_interface():
     assert [name for name in mapping.__all__ if name not in text] == ["LatentModel", "Mesh", "QueryResult"]
 
 
+def test_every_name_of_the_interface_is_there():
+    from neuralfusion_ros import mapping
+
+    assert all(
+        getattr(mapping, name).__module__.startswith("neuralfusion_ros.mapping.")
+        for name in mapping.__all__
+        if not name.isupper()
+    )
+    assert len({mapping.FREE_SPACE, mapping.OCCUPIED, mapping.UNKNOWN}) == 3
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        mapping.nonsense  # noqa: B018
+
+
 @pytest.mark.skipif(find_spec("mkdocs") is None, reason="needs mkdocs")
 def test_the_site_builds_without_warnings(tmp_path):
     done = subprocess.run(

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class PinholeCamera:
 
     def rays(self, device: torch.device | str = "cpu") -> torch.Tensor:
         """Points of every pixel's ray at depth 1: (height, width, 3) float32, (x/z, y/z, 1)."""
+        import torch  # here, because it takes seconds and who only reads a camera's numbers need not wait
+
         v, u = torch.meshgrid(
             torch.arange(self.height, dtype=torch.float32, device=device),
             torch.arange(self.width, dtype=torch.float32, device=device),
@@ -58,5 +62,7 @@ class PinholeCamera:
 
     def project(self, points_camera: torch.Tensor) -> torch.Tensor:
         """(..., 3) points in the camera's frame, in metres, to (..., 2) pixel coordinates (u, v). z must be > 0."""
+        import torch
+
         x, y, z = points_camera.unbind(-1)
         return torch.stack((self.fx * x / z + self.cx, self.fy * y / z + self.cy), dim=-1)

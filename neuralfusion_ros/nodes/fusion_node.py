@@ -27,9 +27,10 @@ from neuralfusion_ros.nodes.fusion_report import FusionReport
 from neuralfusion_ros.nodes.fusion_work import FusionWork
 from neuralfusion_ros.nodes.inputs import INPUT_QOS, Topic, subscribe
 from neuralfusion_ros.nodes.map_storage import map_path
-from neuralfusion_ros.nodes.mapping_node import BLOCKS_DEPTH, MappingNode, load_model_for, reliable
+from neuralfusion_ros.nodes.mapping_node import MappingNode, load_model_for
 from neuralfusion_ros.nodes.parameters import FusionParameters
 from neuralfusion_ros.nodes.pose_inputs import PoseInputs
+from neuralfusion_ros.nodes.qos import BLOCKS_DEPTH, reliable
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.run_node import check_arguments, run_node
 from neuralfusion_ros.nodes.services import create_trigger, done, failed

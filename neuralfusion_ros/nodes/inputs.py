@@ -12,7 +12,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, qos_policy_name_from_kind, qos_profile_sensor_data
 from rclpy.subscription import Subscription
 
-from neuralfusion_ros.nodes.mapping_node import reliable
+from neuralfusion_ros.nodes.qos import reliable
 from neuralfusion_ros.nodes.rejections import Rejections
 
 # By the value of parameter input_qos. Best effort, as sensor_data is, hears reliable publishers too.

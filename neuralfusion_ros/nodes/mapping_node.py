@@ -13,7 +13,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile
 
 from neuralfusion_ros.mapping.model import LatentModel, ModelError, load_model
 from neuralfusion_ros.nodes.declared_parameters import declare_parameters
@@ -22,7 +22,6 @@ from neuralfusion_ros.nodes.parameters import CommonParameters, ParameterError
 from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 
 BAD_INPUT = 2
-BLOCKS_DEPTH = 200  # of `latent_blocks`, in messages
 
 _DIAGNOSTICS_PERIOD_S = 1.0
 _PROBLEM_LOG_PERIOD_S = 10.0
@@ -164,18 +163,3 @@ def load_model_for(parameters: CommonParameters) -> tuple[LatentModel, torch.dev
         raise ParameterError("device is 'cuda', but this machine has no GPU that torch can use")
     device = torch.device("cuda" if has_gpu and parameters.device != "cpu" else "cpu")
     return load_model(parameters.model, device), device
-
-
-def reliable(depth: int, durability: DurabilityPolicy = DurabilityPolicy.VOLATILE) -> QoSProfile:
-    """Reliable, keep last."""
-    return QoSProfile(
-        depth=depth,
-        history=HistoryPolicy.KEEP_LAST,
-        reliability=ReliabilityPolicy.RELIABLE,
-        durability=durability,
-    )
-
-
-def latched() -> QoSProfile:
-    """As maps are published: who comes later gets the last message."""
-    return reliable(1, DurabilityPolicy.TRANSIENT_LOCAL)

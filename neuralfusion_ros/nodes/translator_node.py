@@ -23,8 +23,9 @@ from visualization_msgs.msg import MarkerArray
 from neuralfusion_ros.nodes.declared_parameters import read_parameters
 from neuralfusion_ros.nodes.diagnostics import Report
 from neuralfusion_ros.nodes.latent_copy import LatentCopy
-from neuralfusion_ros.nodes.mapping_node import BLOCKS_DEPTH, MappingNode, latched, load_model_for, reliable
+from neuralfusion_ros.nodes.mapping_node import MappingNode, load_model_for
 from neuralfusion_ros.nodes.parameters import TranslatorParameters
+from neuralfusion_ros.nodes.qos import BLOCKS_DEPTH, latched, reliable
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.run_node import check_arguments, run_node
 from neuralfusion_ros.nodes.services import create_trigger

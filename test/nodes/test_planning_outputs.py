@@ -27,7 +27,7 @@ from neuralfusion_ros.messages.esdf_cloud import esdf_cloud_bytes
 from neuralfusion_ros.messages.occupancy_grid import occupancy_grid_bytes
 from neuralfusion_ros.messages.point_cloud import read_point_cloud
 from neuralfusion_ros.nodes.block_sender import BlockSender, model_hash
-from neuralfusion_ros.nodes.mapping_node import BLOCKS_DEPTH, latched, reliable
+from neuralfusion_ros.nodes.qos import BLOCKS_DEPTH, latched, reliable
 
 LIMIT_S = 90.0
 STAMP_NS = 7_000_000_009
