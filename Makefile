@@ -12,11 +12,12 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 # Idle threads of a process must not spin while another process needs the core.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help setup demo test docs lint typecheck format clean
+.PHONY: help setup demo test pytest pytest-jazzy docs lint typecheck format clean
 
 help:
 	@echo "make demo       map a recording and write mesh.ply (DEMO_ARGS: input and options)"
 	@echo "make test       style, types and all tests (PYTEST_ARGS: options of pytest)"
+	@echo "make pytest-jazzy   tests of the nodes with ROS 2 Jazzy (JAZZY_TESTS: which; part of make test)"
 	@echo "make docs       the documentation as a site, in site/"
 	@echo "make setup | lint | typecheck | format | clean"
 
@@ -26,10 +27,22 @@ setup:
 demo: setup
 	@$(BIN)/neuralfusion demo $(DEMO_ARGS)
 
+# With PYTEST_ARGS only what they ask for.
+test: lint typecheck pytest $(if $(PYTEST_ARGS),,pytest-jazzy)
+
 # -k: rclpy catches SIGTERM, so a hung node would survive a plain timeout.
-test: lint typecheck
+PYTEST := timeout -k 10 1200 env ROS_PYTHON_CHECK_FIELDS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
+pytest: setup
 	@echo "pytest"
-	@ROS_PYTHON_CHECK_FIELDS=1 timeout -k 10 1200 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(PYTEST) $(PYTEST_ARGS)
+
+# The same tests with the ROS of the older distribution.
+JAZZY_TESTS ?= test/nodes test/messages
+pytest-jazzy: setup
+	@scripts/setup_jazzy.sh
+	@echo "pytest, ROS 2 Jazzy: $(JAZZY_TESTS)"
+	@ROS_DISTRO=jazzy $(PYTEST:$(BIN)%=.venv-jazzy/bin%) $(JAZZY_TESTS)
 
 docs: setup
 	@$(BIN)/mkdocs build --quiet --strict
@@ -50,4 +63,4 @@ format: setup
 
 clean:
 	@rm -rf build dist install log site *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
-	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

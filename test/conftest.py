@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from neuralfusion_ros.commands.node_processes import PROFILE_VARIABLE
+
 ROOT = Path(__file__).parents[1]
 
 _log_folder = tempfile.TemporaryDirectory(prefix="ros_log_")
@@ -47,6 +49,6 @@ def ros_env() -> dict[str, str]:
     for name in ("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "LD_LIBRARY_PATH"):
         env.pop(name, None)
     # As the launch files do. Not for this process, where it makes every node slower to create.
-    env["FASTDDS_DEFAULT_PROFILES_FILE"] = str(ROOT / "config" / "fastdds_shm.xml")
+    env[PROFILE_VARIABLE] = str(ROOT / "config" / "fastdds_shm.xml")
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     return env

@@ -27,7 +27,7 @@ ALL_PYTHON = [
     *CODE,
     *(path for name in OTHER_FOLDERS for path in sorted((ROOT / name).rglob("*.py"))),
 ]
-NOT_SOURCE = {".venv", ".git", "build", "install", "log", "dist", "runs", "demo_output", "site"}
+NOT_SOURCE = {".venv", ".venv-jazzy", ".git", "build", "install", "log", "dist", "runs", "demo_output", "site"}
 
 # Which rooms a room may import from, beside itself. Dependencies point inwards, to mapping/.
 MAY_IMPORT = {

@@ -20,6 +20,9 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _STOP_S = 20.0
 # Domains that few people choose by hand, and whose ports the system does not hand out.
 _DOMAINS = range(50, 101)
+# Fast DDS 3, in Kilted and newer, has renamed the variable and warns about the old name.
+_OLD_FAST_DDS = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
+PROFILE_VARIABLE = f"{'FASTRTPS' if _OLD_FAST_DDS else 'FASTDDS'}_DEFAULT_PROFILES_FILE"
 
 
 class NodeFailure(Exception):
@@ -38,9 +41,7 @@ def set_ros_environment() -> None:
 def set_dds_profile() -> None:
     """Give this process, and those that it starts, the profile for large messages, unless there is one."""
     if profile := _dds_profile():
-        # Fast DDS renamed the variable, and warns about the old name.
-        old = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
-        os.environ.setdefault(f"{'FASTRTPS' if old else 'FASTDDS'}_DEFAULT_PROFILES_FILE", str(profile))
+        os.environ.setdefault(PROFILE_VARIABLE, str(profile))
 
 
 def _dds_profile() -> Path | None:

@@ -1,9 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ROS's C code knows of a message type, laid out as in the headers of rosidl_runtime_c (Kilted)."""
+"""What ROS's C code knows of a message type, laid out as in the headers of rosidl_runtime_c (Jazzy, Kilted)."""
 
 from __future__ import annotations
 
-from ctypes import CFUNCTYPE, POINTER, Structure, c_char_p, c_size_t, c_uint8, c_uint64, c_void_p, py_object, pythonapi
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    Structure,
+    c_bool,
+    c_char_p,
+    c_size_t,
+    c_uint8,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+    py_object,
+    pythonapi,
+)
 
 UNBOUNDED_SEQUENCE_OF_MESSAGES = 145
 
@@ -32,6 +45,39 @@ class Callbacks(Structure):
         ("serialized_size", c_void_p),
         ("max_serialized_size", c_void_p),
         ("key", c_void_p),
+    )
+
+
+class Members(Structure):
+    """rosidl_typesupport_introspection_c__MessageMembers, message_introspection.h."""
+
+    _fields_ = (
+        ("namespace", c_char_p),
+        ("name", c_char_p),
+        ("count", c_uint32),
+        ("bytes", c_size_t),
+        ("has_key", c_bool),
+        ("members", c_void_p),
+        ("init", c_void_p),
+        ("fini", c_void_p),
+    )
+
+
+class Member(Structure):
+    """rosidl_typesupport_introspection_c__MessageMember. kind: type support of the message that it is."""
+
+    _fields_ = (
+        ("name", c_char_p),
+        ("number", c_uint8),
+        ("string_bound", c_size_t),
+        ("kind", c_void_p),
+        ("is_key", c_bool),
+        ("is_array", c_bool),
+        ("array_size", c_size_t),
+        ("is_bounded", c_bool),
+        ("offset", c_uint32),
+        ("default_value", c_void_p),
+        ("functions", c_void_p * 6),
     )
 
 
