@@ -18,6 +18,7 @@ from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, MEAN, WEIGHT
 
 MAX_CORRECTION_VOXELS = 1.5
 MAX_CONFIDENCE = 2.0
+MAX_VECTOR = 8.0  # of a map's latent vectors too: the network reads what it wrote, and must not be able to run away
 _MIN_CONFIDENCE = 0.02
 HEAD_CHANNELS = 1 + SAMPLES  # a correction, and a confidence per sample
 
@@ -27,7 +28,7 @@ class RayUpdates:
     """What the network says of every ray.
 
     correction: (h, w) shift of the tangent plane towards the camera, in truncations. confidence: (h, w, S).
-    vectors: (h, w, S, L) update vectors.
+    vectors: (h, w, S, L) update vectors, within MAX_VECTOR.
     """
 
     correction: torch.Tensor
@@ -68,7 +69,7 @@ def ray_updates(head: torch.Tensor, vectors: torch.Tensor) -> RayUpdates:
     return RayUpdates(
         torch.tanh(correction) * (MAX_CORRECTION_VOXELS / TRUNCATION_VOXELS),
         _MIN_CONFIDENCE + (MAX_CONFIDENCE - 2 * _MIN_CONFIDENCE) * torch.sigmoid(confidence),
-        vectors,
+        vectors.clamp(-MAX_VECTOR, MAX_VECTOR),
     )
 
 

@@ -2,7 +2,8 @@
 """The running mean of a voxel written as sums, whose gradient is exact and cheap.
 
 Below the weight cap the state of a voxel after any number of frames is a fixed function of sums over its updates.
-So a loss on the final map reaches every frame without storing the maps in between.
+So a loss on the final map reaches every frame without storing the maps in between. At the cap, where the latest frames
+count a little more than this says, the gradient is that of a map without one.
 """
 
 from __future__ import annotations

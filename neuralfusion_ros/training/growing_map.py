@@ -14,8 +14,6 @@ from neuralfusion_ros.mapping.voxel_state import n_channels
 from neuralfusion_ros.training.additive import DifferentiableMap
 from neuralfusion_ros.training.sequences import NoisyFrame, NoisyStream
 
-_UNCAPPED = 1e9
-
 
 class GrowingMap:
     """A latent map fed by one stream, on the device of the model."""
@@ -39,7 +37,7 @@ class GrowingMap:
             ray_updates = self.model.fusion(self._steps.extract(rays, pose))
             updates = look_up_updates(self.grid, visible_blocks(self.grid, rays, pose), rays, ray_updates, pose)
             all_updates.append(updates)
-            integrate(self.grid, _detached(updates), _UNCAPPED)
+            integrate(self.grid, _detached(updates), self.stream.max_weight)
         return DifferentiableMap(self.grid.values.reshape(-1, self.grid.channels), all_updates)
 
 

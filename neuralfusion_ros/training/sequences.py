@@ -18,6 +18,8 @@ from neuralfusion_ros.training.sensor_families import random_sensor
 from neuralfusion_ros.training.sensor_noise import SensorNoise, jitter_pose
 from neuralfusion_ros.training.settings import LEAST_STREAM_FRAMES, DataSettings
 
+_MAX_WEIGHTS = (3.0, 64.0)
+
 
 @dataclass(frozen=True)
 class CleanSequence:
@@ -62,12 +64,17 @@ class NoisyFrame:
 
 
 class NoisyStream:
-    """One pass of one sensor through a clean sequence: random start, stride, voxel size, sensor and tracking error."""
+    """One pass of one sensor through a clean sequence: random start, stride, voxel size, sensor and tracking error.
+
+    max_weight: of the map that it feeds, in frames. Also small ones, so that within a short stream some maps are as old
+    as they become on a robot that stands still: many times the weight at which they begin to forget.
+    """
 
     def __init__(self, sequence: CleanSequence, rng: np.random.Generator) -> None:
         self.sequence = sequence
         self._rng = rng
         self.voxel_size_m = float(np.exp(rng.uniform(np.log(0.02), np.log(0.04))))
+        self.max_weight = float(np.exp(rng.uniform(*np.log(_MAX_WEIGHTS))))
         self.sensor: SensorNoise = random_sensor(rng)
         self._pose_error_m = float(rng.uniform(0, 0.006) * rng.integers(0, 2))
         self._pose_error_rad = float(np.deg2rad(rng.uniform(0, 0.3)) * (self._pose_error_m > 0))

@@ -9,6 +9,7 @@ from neuralfusion_ros.mapping.extract import SAMPLES, RaySamples
 from neuralfusion_ros.mapping.fuse import (
     MAX_CONFIDENCE,
     MAX_CORRECTION_VOXELS,
+    MAX_VECTOR,
     FusionNetwork,
     RayUpdates,
     network_inputs,
@@ -88,6 +89,7 @@ def test_outputs_stay_in_their_ranges():
     assert float(updates.correction.abs().max()) <= MAX_CORRECTION_VOXELS / 4
     assert float(updates.confidence.min()) > 0.0199  # never zero: a voxel's weight divides
     assert float(updates.confidence.max()) <= MAX_CONFIDENCE
+    assert float(updates.vectors.abs().max()) == MAX_VECTOR
     assert torch.isfinite(updates.vectors).all()
 
 
