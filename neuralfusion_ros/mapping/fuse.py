@@ -14,13 +14,14 @@ from torch import nn
 
 from neuralfusion_ros.mapping.extract import SAMPLES, TRUNCATION_VOXELS, RaySamples
 from neuralfusion_ros.mapping.ray_image import RAY_FEATURES, RayImage
-from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, MEAN, WEIGHT, feature_channels
+from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, MEAN, WEIGHT, evidence_features
 
 MAX_CORRECTION_VOXELS = 1.5
 MAX_CONFIDENCE = 2.0
-MAX_VECTOR = 8.0  # of a map's latent vectors too: the network reads what it wrote, and must not be able to run away
+MAX_VECTOR = 8.0  # of a map's latent vectors too
 _MIN_CONFIDENCE = 0.02
 HEAD_CHANNELS = 1 + SAMPLES  # a correction, and a confidence per sample
+SAMPLE_FEATURES = 1 + EVIDENCE_FEATURES
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class FusionNetwork(nn.Module):
     def __init__(self, latent_channels: int, width: int = 48) -> None:
         super().__init__()
         self.latent_channels = latent_channels
-        inputs = RAY_FEATURES + SAMPLES * (EVIDENCE_FEATURES + 1 + latent_channels)
+        inputs = RAY_FEATURES + SAMPLES * SAMPLE_FEATURES
         self.enter = nn.Linear(inputs, width)
         self.mix = nn.ModuleList(Mix(width, dilation) for dilation in (1, 2))
         self.leave = nn.Linear(width, HEAD_CHANNELS + SAMPLES * latent_channels)
@@ -88,13 +89,14 @@ class Mix(nn.Module):
 
 
 def network_inputs(rays: RayImage, samples: RaySamples) -> torch.Tensor:
-    """(h, w, RAY_FEATURES + S * (7 + L)): the features of every ray and of every sample on it.
+    """(h, w, RAY_FEATURES + S * SAMPLE_FEATURES): the features of every ray and of every sample on it.
 
-    Of a sample: the voxel's state, and how far its surface lies from the measured one.
+    Of a sample: the voxel's evidence, and how far its surface lies from the measured one. Not its latent vector: a
+    network that reads the vectors that it wrote can run away, once the voxel is at its weight cap.
     """
     known = samples.states[..., WEIGHT] > 0
     disagreement = torch.where(known, samples.states[..., MEAN] - samples.signed_distance, 0.0).clamp(-1, 1)
-    of_samples = torch.stack((disagreement, *feature_channels(samples.states)), dim=-1)
+    of_samples = torch.stack((disagreement, *evidence_features(samples.states)), dim=-1)
     return torch.cat((rays.features, of_samples.flatten(start_dim=-2)), dim=-1)
 
 

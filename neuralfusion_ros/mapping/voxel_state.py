@@ -29,12 +29,12 @@ def state_features(state: torch.Tensor) -> torch.Tensor:
 
     Depends on the voxel alone, never on other voxels or on the size of the map.
     """
-    return torch.stack(feature_channels(state), dim=-1)
+    return torch.stack((*evidence_features(state), *state[..., LATENT].unbind(-1)), dim=-1)
 
 
-def feature_channels(state: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """As state_features, one tensor per feature."""
-    weight, mean, variance, free, *latent = state.unbind(-1)
+def evidence_features(state: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The EVIDENCE_FEATURES among state_features, each a tensor of its own."""
+    weight, mean, variance, free = state[..., :N_EVIDENCE].unbind(-1)
     seen = weight + free
     free_share = free / seen.clamp(min=1e-2)
     return (
@@ -44,5 +44,4 @@ def feature_channels(state: torch.Tensor) -> tuple[torch.Tensor, ...]:
         torch.log1p(free) / 3,
         variance.clamp(min=0).add(1e-6).sqrt() - 1e-3,
         free_share,
-        *latent,
     )

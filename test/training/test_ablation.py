@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from neuralfusion_ros.mapping.fuse import HEAD_CHANNELS, RayUpdates
+from neuralfusion_ros.mapping.fuse import HEAD_CHANNELS, SAMPLE_FEATURES, RayUpdates
 from neuralfusion_ros.mapping.model import Architecture, LatentModel
 from neuralfusion_ros.mapping.ray_image import RAY_FEATURES
 from neuralfusion_ros.training import stream_source
@@ -31,7 +31,7 @@ def trained(wall_sequence, monkeypatch, **changes) -> LatentModel:
 
 
 def outputs(model: LatentModel) -> tuple[torch.Tensor, RayUpdates]:
-    channels = RAY_FEATURES + 9 * (7 + model.architecture.latent_channels)
+    channels = RAY_FEATURES + 9 * SAMPLE_FEATURES
     inputs = torch.rand(4, 5, channels, generator=torch.Generator().manual_seed(0))
     return inputs, model.fusion(inputs)
 

@@ -17,8 +17,9 @@ from neuralfusion_ros.mapping.compiled.jit import kernel
 from neuralfusion_ros.mapping.compiled.table import Table, find, pack, table_of
 from neuralfusion_ros.mapping.compiled.world_rays import Floats, WorldRays
 from neuralfusion_ros.mapping.extract import SAMPLES, TRUNCATION_VOXELS
+from neuralfusion_ros.mapping.fuse import SAMPLE_FEATURES
 from neuralfusion_ros.mapping.ray_image import RAY_FEATURES, RayImage
-from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, FREE, MEAN, N_EVIDENCE, VARIANCE, WEIGHT
+from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, VARIANCE, WEIGHT
 
 # log1p of every half, by its bits: weights and votes are stored in half precision.
 _LOG1P_THIRD: Floats = (
@@ -27,13 +28,11 @@ _LOG1P_THIRD: Floats = (
 
 
 def network_inputs(grid: BlockGrid, rays: RayImage, world: WorldRays) -> torch.Tensor:
-    """(h, w, RAY_FEATURES + S * (7 + L)): of every ray its own features and those of its samples."""
-    latents = tuple(range(grid.channels - N_EVIDENCE))
-    inputs = np.zeros((len(world.depth_m), RAY_FEATURES + SAMPLES * (1 + EVIDENCE_FEATURES + len(latents))), np.float32)
+    """(h, w, RAY_FEATURES + S * SAMPLE_FEATURES): of every ray its own features and those of its samples."""
+    inputs = np.zeros((len(world.depth_m), RAY_FEATURES + SAMPLES * SAMPLE_FEATURES), np.float32)
     halves = grid.values.numpy().view(np.uint16)
-    _network_inputs(
-        halves, table_of(grid.index), world, rays.features.flatten(end_dim=1).numpy(), _LOG1P_THIRD, latents, inputs
-    )
+    ray_features = rays.features.flatten(end_dim=1).numpy()
+    _network_inputs(halves, table_of(grid.index), world, ray_features, _LOG1P_THIRD, inputs)
     return torch.from_numpy(inputs).reshape(*rays.depth_m.shape, -1)
 
 
@@ -44,13 +43,9 @@ def _network_inputs(
     rays: WorldRays,
     ray_features: Floats,
     log1p_third: Floats,
-    latents: tuple[int, ...],
     inputs: Floats,
 ) -> None:
-    """values: (n_blocks, 512, C) halves. inputs: zeros, written for rays with a measurement.
-
-    latents: channels of the latent vector, a tuple because its length is then known to the compiler.
-    """
+    """values: (n_blocks, 512, C) halves. inputs: zeros, written for rays with a measurement."""
     for ray in range(len(rays.depth_m)):
         if not rays.depth_m[ray] > 0:
             continue
@@ -73,17 +68,13 @@ def _network_inputs(
                 + (np.float32(z) + np.float32(0.5) - rays.points[ray, 2]) * rays.normals[ray, 2]
             ) / np.float32(TRUNCATION_VOXELS)
             voxel = ((x & 7) << 6) | ((y & 7) << 3) | (z & 7)
-            first = RAY_FEATURES + sample * (1 + EVIDENCE_FEATURES + len(latents))
-            _voxel_features(values[block, voxel], distance, log1p_third, latents, inputs[ray, first:])
+            first = RAY_FEATURES + sample * SAMPLE_FEATURES
+            _sample_features(values[block, voxel], distance, log1p_third, inputs[ray, first:])
 
 
 @kernel
-def _voxel_features(
-    state: npt.NDArray[np.uint16],
-    distance: np.float32,
-    log1p_third: Floats,
-    latents: tuple[int, ...],
-    features: Floats,
+def _sample_features(
+    state: npt.NDArray[np.uint16], distance: np.float32, log1p_third: Floats, features: Floats
 ) -> None:
     """Features of one sample, as network_inputs of the reference orders them."""
     weight, mean, free = to_float(state[WEIGHT]), to_float(state[MEAN]), to_float(state[FREE])
@@ -96,5 +87,3 @@ def _voxel_features(
     features[4] = log1p_third[state[FREE]]
     features[5] = np.sqrt(variance + np.float32(1e-6)) - np.float32(1e-3)
     features[6] = free_share
-    for latent in range(len(latents)):
-        features[1 + EVIDENCE_FEATURES + latent] = to_float(state[N_EVIDENCE + latent])

@@ -28,7 +28,7 @@ class CompiledFusion:
 
     @torch.no_grad()
     def __call__(self, inputs: torch.Tensor) -> RayUpdates:
-        """(h, w, RAY_FEATURES + S * (7 + L)) to the updates of h x w rays."""
+        """(h, w, RAY_FEATURES + S * SAMPLE_FEATURES) to the updates of h x w rays."""
         hidden = self._enter(inputs).relu_()
         for mix in self._mix:
             hidden = mix(hidden)

@@ -9,10 +9,11 @@ from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.compiled.extract import network_inputs
 from neuralfusion_ros.mapping.compiled.world_rays import world_rays
 from neuralfusion_ros.mapping.extract import SAMPLES, extract
+from neuralfusion_ros.mapping.fuse import SAMPLE_FEATURES
 from neuralfusion_ros.mapping.fuse import network_inputs as reference_inputs
 from neuralfusion_ros.mapping.ray_image import RAY_FEATURES, RayImage, make_rays
 from neuralfusion_ros.mapping.settings import MapSettings
-from neuralfusion_ros.mapping.voxel_state import FREE, VARIANCE, WEIGHT, n_channels
+from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, VARIANCE, WEIGHT, n_channels
 
 VOXEL_M = 0.03
 TOLERANCE = 2e-5
@@ -23,7 +24,7 @@ def compiled_inputs(grid: BlockGrid, rays: RayImage, T: torch.Tensor) -> torch.T
 
 
 def of_samples(inputs: torch.Tensor) -> torch.Tensor:
-    """(h, w, S, 7 + L)."""
+    """(h, w, S, SAMPLE_FEATURES)."""
     return inputs[..., RAY_FEATURES:].unflatten(-1, (SAMPLES, -1))
 
 
@@ -55,13 +56,15 @@ def test_maps_with_missing_blocks(frame_of, map_of, seed):
 
 
 def test_every_sample_reads_its_own_voxel(frame_of, map_of):
-    """Each voxel says its own number, in two halves: no other voxel looks alike."""
+    """The mean of each voxel says its own number, in two readings because a half is too small for it."""
     frame = frame_of(2)
     grid = map_of(frame, 2)
     numbers = torch.arange(grid.values[..., 0].numel()).reshape(grid.values.shape[:2])
-    grid.values[..., -2], grid.values[..., -1] = numbers // 2000, numbers % 2000
-    inputs = of_samples(compiled_inputs(grid, frame.rays, frame.T_world_camera))
-    read = (inputs[..., -2] * 2000 + inputs[..., -1]).long()
+    read = torch.zeros((), dtype=torch.int64)
+    for part, factor in ((numbers // 2000, 2000), (numbers % 2000, 1)):
+        grid.values[..., MEAN] = part
+        inputs = of_samples(compiled_inputs(grid, frame.rays, frame.T_world_camera))
+        read = read + factor * inputs[..., 2].long()
     rows = extract(grid, frame.rays, frame.T_world_camera).rows
     assert float((read != rows.clamp(min=0)).float().mean()) < 1e-3
 
@@ -71,7 +74,7 @@ def test_a_map_without_blocks_gives_the_features_of_the_rays_alone(frame_of):
     inputs = compiled_inputs(BlockGrid(n_channels(4), VOXEL_M), frame.rays, frame.T_world_camera)
     assert torch.equal(inputs[..., :RAY_FEATURES], frame.rays.features)
     assert not inputs[..., RAY_FEATURES:].any()
-    assert inputs.shape[-1] == RAY_FEATURES + SAMPLES * (7 + 4)
+    assert inputs.shape[-1] == RAY_FEATURES + SAMPLES * SAMPLE_FEATURES
 
 
 def test_rays_without_a_measurement_are_zero(frame_of, map_of):
