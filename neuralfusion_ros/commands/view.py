@@ -27,7 +27,7 @@ _EXAMPLE = """example:
   neuralfusion view
   neuralfusion view --port 9000 --namespace robot1
 
-Shows the mesh as it grows, the cameras and their paths, the depth image, a slice of the latent map, and charts of the
+Shows the mesh as it grows, the cameras and their paths, the depth image, a slice of the map, and charts of the
 time per frame and of the size of the map. The page is served on this machine alone, without the internet. Run it in
 the environment of the nodes, with the same ROS_DOMAIN_ID; it changes nothing in the graph. Ctrl-C ends it."""
 
@@ -102,7 +102,7 @@ def _pass_on(graph: ViewedGraph, page: ViewPage) -> None:
     depth_m = graph.take_depth()
     if depth_m is not None:
         page.show_depth(depth_m)
-    page.show_latent(graph.latent)
+    page.show_slice(graph.slice)
 
 
 def _tell(graph: ViewedGraph, missing: list[str], told: str) -> str:

@@ -17,13 +17,15 @@ import viser
 from matplotlib import colormaps
 
 from neuralfusion_ros.commands.view_charts import Charts
-from neuralfusion_ros.commands.view_latent import LatentSlice
 from neuralfusion_ros.commands.view_mesh import triangles_glb
+from neuralfusion_ros.commands.view_slice import MapSlice
 from neuralfusion_ros.messages.line_markers import COLOURS, FRUSTUM
 from neuralfusion_ros.messages.markers import ADD, DELETE_ALL, MarkerContent
+from neuralfusion_ros.messages.mesh_colours import LATENT, UNCERTAINTY
 
 HOST = "127.0.0.1"
 _PICTURE_WIDTH = 320
+_SLICE_HINT = "latent: principal components. uncertainty: from blue, none, to dark red, half a voxel."
 
 
 class _LocalServer(viser.ViserServer):
@@ -126,19 +128,19 @@ class ViewPage:
         self._depth.label = f"Depth, {near:.1f} m (red) to {far:.1f} m (blue)"
         self._depth.visible = True
 
-    def show_latent(self, latent: LatentSlice) -> None:
+    def show_slice(self, of_map: MapSlice) -> None:
         """The slice at the height of the slider, if it is new."""
-        low_m, high_m = latent.heights_m()
+        low_m, high_m = of_map.heights_m()
         if high_m > low_m and (low_m, high_m) != (self._height.min, self._height.max):
             self._height.min, self._height.max = low_m, high_m
             self._height.value = float(np.clip(self._height.value, low_m, high_m))
         wanted = self._slice_is_shown.value
-        if not (latent.is_old or self._slice_is_new) or not wanted:
+        if not (of_map.is_old or self._slice_is_new) or not wanted:
             return
         self._slice_is_new = False
-        part = latent.at(self._height.value)
+        part = of_map.at(self._height.value, self._slice_colours.value)
         self._points = self._server.scene.add_point_cloud(
-            "/latent_slice", part.positions_m, part.colours, point_size=latent.voxel_size_m or 0.01,
+            "/slice", part.positions_m, part.colours, point_size=of_map.voxel_size_m or 0.01,
             point_shading="flat", precision="float32",
         )  # fmt: skip
 
@@ -165,19 +167,23 @@ class ViewPage:
         with gui.add_folder("Show"):
             mesh_is_shown = gui.add_checkbox("Mesh", True)
             cameras_are_shown = gui.add_checkbox("Cameras", True)
-            self._slice_is_shown = gui.add_checkbox("Latent slice", False, hint="principal components as colours")
+            self._slice_is_shown = gui.add_checkbox("Slice of the map", False)
+            self._slice_colours = gui.add_dropdown(
+                "Its colours", (LATENT, UNCERTAINTY), hint=_SLICE_HINT, disabled=True
+            )
             self._height = gui.add_slider("Height (m)", -1.0, 3.0, 0.01, 0.5, disabled=True)
             go = gui.add_button("Go to the camera")
         for box, name in ((mesh_is_shown, "/mesh"), (cameras_are_shown, "/cameras")):
             box.on_update(partial(_set_visible, self._server.scene.add_frame(name, show_axes=False)))
         self._slice_is_shown.on_update(self._on_slice)
+        self._slice_colours.on_update(self._on_slice)
         self._height.on_update(self._on_slice)
         go.on_click(self._on_go)
 
     def _on_slice(self, _: Any) -> None:
         shown = self._slice_is_shown.value
         self._slice_is_new = shown
-        self._height.disabled = not shown
+        self._height.disabled = self._slice_colours.disabled = not shown
         if self._points is not None:
             self._points.visible = shown
 

@@ -142,7 +142,7 @@ def test_the_page_shows_the_map_in_a_browser(graph, view, tmp_path):
     process, said = view("--port", 0)
     url = said(r"http://127\.0\.0\.1:\d+")[0]
     said("showing /fusion_node and /translator_node")
-    stream = MeshStream("plain")
+    stream = MeshStream()
     stream.add({(0, 0, 0): wall(2.0), (9, 9, 9): wall(8.0), (5, 5, 5): wall(5.0)})
     graph.send(stream)
     stream.add({(5, 5, 5): EMPTY_MESH})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A horizontal slice of the latent vectors in a stream of blocks, in the colours of their principal components."""
+"""A horizontal slice of the map in a stream of blocks, coloured by latent vectors or by uncertainty."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from neuralfusion_ros.evaluation.latent_colours import LatentColours, fit_colours
 from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE
+from neuralfusion_ros.mapping.latent_colours import LatentColours, fit_colours
+from neuralfusion_ros.mapping.surface_evidence import uncertainty
 from neuralfusion_ros.mapping.voxel_state import LATENT, WEIGHT
 from neuralfusion_ros.messages.block_stream import BlockStreamReceiver
 from neuralfusion_ros.messages.latent_blocks import BlockMessage
+from neuralfusion_ros.messages.mesh_colours import LATENT as LATENT_COLOURS
+from neuralfusion_ros.messages.mesh_colours import uncertainty_colours
 
 MAX_BLOCKS = 20_000  # about 250 MB
 _FIT_VOXELS = 20_000
@@ -29,7 +33,7 @@ class Slice:
     colours: npt.NDArray[np.float32]
 
 
-class LatentSlice:
+class MapSlice:
     """Keeps the newest blocks that came by; asks for none, so that nobody else has to receive them twice.
 
     voxel_size_m: 0 before the first message. is_old: blocks have come since the last slice.
@@ -72,8 +76,8 @@ class LatentSlice:
         block_m = BLOCK_SIZE * self.voxel_size_m
         return min(layers) * block_m, (max(layers) + 1) * block_m if self._blocks else 0.0
 
-    def at(self, height_m: float) -> Slice:
-        """The voxels that hold this height."""
+    def at(self, height_m: float, colours: str = LATENT_COLOURS) -> Slice:
+        """The voxels that hold this height. colours: LATENT or UNCERTAINTY of messages/mesh_colours."""
         self.is_old = False
         if not self._blocks:
             return Slice(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32))
@@ -88,7 +92,10 @@ class LatentSlice:
         block, x, y = np.nonzero(states[..., WEIGHT] > 0)
         voxels = np.array(keys)[block] * BLOCK_SIZE + np.stack((x, y, np.full_like(x, z)), axis=-1)
         positions = ((voxels + 0.5) * self.voxel_size_m).astype(np.float32)
-        return Slice(positions, self._fitted().colours(states[block, x, y][:, LATENT]))
+        found = states[block, x, y]
+        if colours == LATENT_COLOURS:
+            return Slice(positions, self._fitted().colours(found[:, LATENT]))
+        return Slice(positions, uncertainty_colours(uncertainty(torch.from_numpy(found)).numpy()))
 
     def _fitted(self) -> LatentColours:
         """The colours, which change only when the map has grown much, so that the picture is calm."""
