@@ -18,6 +18,7 @@ from matplotlib import colormaps
 
 from neuralfusion_ros.commands.view_charts import Charts
 from neuralfusion_ros.commands.view_mesh import triangles_glb
+from neuralfusion_ros.commands.view_origin import own_pages_only
 from neuralfusion_ros.commands.view_slice import MapSlice
 from neuralfusion_ros.messages.line_markers import COLOURS, FRUSTUM
 from neuralfusion_ros.messages.markers import ADD, DELETE_ALL, MarkerContent
@@ -44,7 +45,7 @@ class ViewPage:
     def __init__(self, port: int) -> None:
         # A browser that goes away in the middle of a word is no news.
         logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
-        with redirect_stdout(io.StringIO()):
+        with redirect_stdout(io.StringIO()), own_pages_only():
             self._server = _LocalServer(HOST, port, label="neuralfusion", verbose=False)
         # Not dark: viser 1.1.1 draws a chart anew for it, and that chart never finds its scale.
         self._server.gui.configure_theme(show_logo=False, show_share_button=False)

@@ -22,6 +22,7 @@ from neuralfusion_ros.messages.mesh_colours import (
 
 _FIT_VERTICES = 1000
 _FIT_WEIGHT = 3.0
+_DARKEST = 0.25  # so that the slope can be seen everywhere
 
 
 class MeshPainter:
@@ -62,4 +63,5 @@ class MeshPainter:
             return shaded(mesh, uncertainty_colours(evidence_at(latent, mesh.vertices).uncertainty))
         if self._components is None:
             return mesh_colours(mesh, "plain")
-        return shaded(mesh, self._components.colours(evidence_at(latent, mesh.vertices).latent))
+        hues = self._components.colours(evidence_at(latent, mesh.vertices).latent)
+        return shaded(mesh, _DARKEST + (1 - _DARKEST) * hues)
