@@ -48,6 +48,16 @@ def test_a_slice_may_show_how_sure_the_map_is():
     assert once[0] > 1.5 * often[0] and once[2] < often[2]
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_where_another_axis_is_up_it_lies_across_that_one(axis):
+    slice_ = MapSlice(axis)
+    slice_.apply(message(0, [(1, 2, 3)], blocks_with({(4, 5, 6): (1, 2, 3), (5, 4, 6): (1, 2, 3)})))
+    low_m, high_m = slice_.heights_m()
+    assert (low_m, high_m) == pytest.approx(((0.8, 1.6), (1.6, 2.4))[axis])
+    (position,) = slice_.at(low_m + 0.45).positions_m
+    assert position == pytest.approx(((1.25, 2.15, 3.05), (1.35, 2.05, 3.05))[axis], abs=1e-6)
+
+
 def test_removed_blocks_and_old_maps_vanish():
     slice_ = MapSlice()
     states = blocks_with({(0, 0, 0): (1, 2, 3)})
