@@ -135,10 +135,10 @@ class ViewPage:
 
     def show_slice(self, of_map: MapSlice) -> None:
         """The slice at the height of the slider, if it is new."""
-        low_m, high_m = of_map.heights_m()
+        low_m, mean_m, high_m = of_map.heights_m()
         if high_m > low_m and (low_m, high_m) != (self._height.min, self._height.max):
             self._height.min, self._height.max = low_m, high_m
-            at_m = self._height.value if self._height_is_chosen else (low_m + high_m) / 2
+            at_m = self._height.value if self._height_is_chosen else mean_m
             self._height.value = float(np.clip(at_m, low_m, high_m))
         wanted = self._slice_is_shown.value
         if not (of_map.is_old or self._slice_is_new) or not wanted:

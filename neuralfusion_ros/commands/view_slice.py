@@ -72,11 +72,12 @@ class MapSlice:
             del self._blocks[next(iter(self._blocks))]
         self.is_old = True
 
-    def heights_m(self) -> tuple[float, float]:
-        """Lowest and highest height of the blocks; both 0 without any."""
+    def heights_m(self) -> tuple[float, float, float]:
+        """Lowest, mean and highest height of the blocks; all 0 without any."""
         layers = [key[self.axis] for key in self._blocks] or [0]
         block_m = BLOCK_SIZE * self.voxel_size_m
-        return min(layers) * block_m, (max(layers) + 1) * block_m if self._blocks else 0.0
+        top = max(layers) + 1 if self._blocks else 0
+        return min(layers) * block_m, float(np.mean(layers)) * block_m, top * block_m
 
     def at(self, height_m: float, colours: str = LATENT_COLOURS) -> Slice:
         """The voxels that hold this height. colours: LATENT or UNCERTAINTY of messages/mesh_colours."""

@@ -33,7 +33,7 @@ def test_a_slice_has_the_voxels_of_its_height_only():
     slice_ = MapSlice()
     states = blocks_with({(1, 2, 3): (1, 0, 0), (7, 0, 3): (-1, 0, 0), (4, 4, 4): (0, 1, 0)})
     slice_.apply(message(0, [(0, -1, 2)], states))
-    assert slice_.is_old and slice_.heights_m() == pytest.approx((1.6, 2.4))
+    assert slice_.is_old and slice_.heights_m() == pytest.approx((1.6, 1.6, 2.4))
     part = slice_.at(1.6 + 0.35)
     np.testing.assert_allclose(part.positions_m, [[0.15, -0.55, 1.95], [0.75, -0.75, 1.95]], atol=1e-6)
     assert np.abs(part.colours[0] - part.colours[1]).max() > 0.5
@@ -52,7 +52,7 @@ def test_a_slice_may_show_how_sure_the_map_is():
 def test_where_another_axis_is_up_it_lies_across_that_one(axis):
     slice_ = MapSlice(axis)
     slice_.apply(message(0, [(1, 2, 3)], blocks_with({(4, 5, 6): (1, 2, 3), (5, 4, 6): (1, 2, 3)})))
-    low_m, high_m = slice_.heights_m()
+    low_m, _, high_m = slice_.heights_m()
     assert (low_m, high_m) == pytest.approx(((0.8, 1.6), (1.6, 2.4))[axis])
     (position,) = slice_.at(low_m + 0.45).positions_m
     assert position == pytest.approx(((1.25, 2.15, 3.05), (1.35, 2.05, 3.05))[axis], abs=1e-6)
