@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from neuralfusion_ros.commands.demo_plan import FRAMES_PER_S, OWN_FRAMES, make_plan
+from neuralfusion_ros.commands.demo_plan import FRAMES_PER_S, OWN_FRAMES, DemoPlan, make_plan
 from neuralfusion_ros.commands.demo_view import live_view, stay
 from neuralfusion_ros.commands.errors import CommandError
 from neuralfusion_ros.commands.frame_statistics import write_json
@@ -63,16 +63,16 @@ def run(args: argparse.Namespace) -> int:
     for name in (_MESH, _PICTURE, _SUMMARY):
         (output / name).unlink(missing_ok=True)
     set_ros_environment()
-    with live_view(args.view) as view:
-        code = _run(args, output)
+    begin_s = time.monotonic()
+    plan = make_plan(args.input, args.frames, args.rate, output)
+    with live_view(args.view, plan.up) as view:
+        code = _run(args, output, plan, begin_s)
         if code == 0:
             stay(view)
     return code
 
 
-def _run(args: argparse.Namespace, output: Path) -> int:
-    begin_s = time.monotonic()
-    plan = make_plan(args.input, args.frames, args.rate, output)
+def _run(args: argparse.Namespace, output: Path, plan: DemoPlan, begin_s: float) -> int:
     # ROS reads the environment when it is imported.
     from neuralfusion_ros.commands.demo_graph import DemoGraph
     from neuralfusion_ros.commands.demo_summary import first_problem, print_summary, summarise

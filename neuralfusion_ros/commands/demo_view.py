@@ -9,17 +9,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy.typing as npt
+
+from neuralfusion_ros.commands.picture_options import nearest_axis
+
 _STOP_S = 20.0
 
 
 @contextmanager
-def live_view(wanted: bool) -> Iterator[subprocess.Popen[bytes] | None]:
-    """The running view, which ends with the block; None if it is not wanted."""
+def live_view(wanted: bool, up: npt.ArrayLike) -> Iterator[subprocess.Popen[bytes] | None]:
+    """The running view, which ends with the block; None if it is not wanted. up: (3,) about upwards in the world."""
     if not wanted:
         yield None
         return
     # In a session of its own: Ctrl-C is for the demo first. What it prints, its address, is for the user.
-    command = [sys.executable, "-m", "neuralfusion_ros.cli", "view"]
+    command = [sys.executable, "-m", "neuralfusion_ros.cli", "view", f"--up={nearest_axis(up)}"]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     try:
         yield process

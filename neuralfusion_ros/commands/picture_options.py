@@ -7,6 +7,9 @@ import argparse
 import math
 from collections.abc import Callable
 
+import numpy as np
+import numpy.typing as npt
+
 from neuralfusion_ros.pictures.viewpoint import FROM_ABOVE, Viewpoint
 
 Up = tuple[float, float, float]
@@ -31,16 +34,21 @@ def add_picture_options(parser: argparse.ArgumentParser, size: tuple[int, int]) 
     options.add_argument(
         "--zoom", metavar="X", type=_number(0.1, 100), default=FROM_ABOVE.zoom, help="(default %(default)g: all of it)"
     )
-    options.add_argument(
-        "--up", metavar="AXIS", choices=sorted(_UPS), default="z",
-        help="axis of the world that is about up: x, y, z, or with a minus as --up=-y (default %(default)s)",
-    )  # fmt: skip
+    add_up_option(options)
     options.add_argument(
         "--size", metavar="WxH", type=_size, default=size, help=f"pixels (default {size[0]}x{size[1]})"
     )
     options.add_argument(
         "--both-sides", action="store_true",
         help="show triangles from behind too; without it one looks through ceilings and near walls",
+    )  # fmt: skip
+
+
+def add_up_option(options: argparse._ActionsContainer) -> None:
+    """Add --up."""
+    options.add_argument(
+        "--up", metavar="AXIS", choices=sorted(_UPS), default="z",
+        help="axis of the world that is about up: x, y, z, or with a minus as --up=-y (default %(default)s)",
     )  # fmt: skip
 
 
@@ -52,6 +60,11 @@ def viewpoint(args: argparse.Namespace) -> Viewpoint:
 def up_axis(args: argparse.Namespace) -> Up:
     """The direction that --up names."""
     return _UPS[args.up]
+
+
+def nearest_axis(up: npt.ArrayLike) -> str:
+    """What --up calls the axis that is nearest to a direction (3,)."""
+    return max(_UPS, key=lambda name: float(np.dot(_UPS[name], up)))
 
 
 def _number(low: float, high: float) -> Callable[[str], float]:

@@ -10,8 +10,11 @@ import time
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NoReturn
 
+import numpy as np
+
 from neuralfusion_ros.commands.errors import CommandError
 from neuralfusion_ros.commands.node_processes import set_dds_profile
+from neuralfusion_ros.commands.picture_options import add_up_option, up_axis
 
 if TYPE_CHECKING:
     from neuralfusion_ros.commands.view_graph import ViewedGraph
@@ -27,7 +30,7 @@ _EXAMPLE = """example:
   neuralfusion view
   neuralfusion view --port 9000 --namespace robot1
 
-Shows the mesh as it grows, the cameras and their paths, the depth image, a slice of the latent map, and charts of the
+Shows the mesh as it grows, the cameras and their paths, the depth image, a slice of the map, and charts of the
 time per frame and of the size of the map. The page is served on this machine alone, without the internet. Run it in
 the environment of the nodes, with the same ROS_DOMAIN_ID; it changes nothing in the graph. Ctrl-C ends it."""
 
@@ -44,6 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--port", metavar="N", type=int, default=PORT, help="of the page; 0 takes any (default %(default)s)"
     )
+    add_up_option(parser)
     parser.add_argument("--namespace", metavar="NS", help="of the nodes (default: the only one with a fusion node)")
     parser.add_argument("--fusion", metavar="NAME", default="fusion_node", help="default %(default)s")
     parser.add_argument("--translator", metavar="NAME", default="translator_node", help="default %(default)s")
@@ -62,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
     from neuralfusion_ros.commands.view_graph import ViewedGraph
     from neuralfusion_ros.commands.view_page import ViewPage
 
-    with ViewedGraph(args.fusion, args.translator, args.namespace) as graph, ViewPage(args.port) as page:
+    up = up_axis(args)
+    graph = ViewedGraph(args.fusion, args.translator, args.namespace, int(np.argmax(np.abs(up))))
+    with graph, ViewPage(args.port, up) as page:
         taken = f" (port {args.port} is in use)" if args.port not in (0, page.port) else ""
         print(f"view: http://127.0.0.1:{page.port}{taken}", flush=True)
         _show(graph, page)
@@ -102,14 +108,17 @@ def _pass_on(graph: ViewedGraph, page: ViewPage) -> None:
     depth_m = graph.take_depth()
     if depth_m is not None:
         page.show_depth(depth_m)
-    page.show_latent(graph.latent)
+    page.show_slice(graph.slice)
 
 
 def _tell(graph: ViewedGraph, missing: list[str], told: str) -> str:
     """Prints which nodes are missing, or that none is, when that is not what was told before. Returns it."""
-    domain = os.environ.get("ROS_DOMAIN_ID", "0")
-    waiting = f"waiting for {' and '.join(missing)} in ROS domain {domain}"
-    text = waiting if missing else f"showing {graph.fusion} and {graph.translator}"
+    names, domain = " and ".join(missing), os.environ.get("ROS_DOMAIN_ID", "0")
+    text = f"showing {graph.fusion} and {graph.translator}"
+    if missing and graph.heard_s.keys() >= set(missing):
+        text = f"{names} ended; the page keeps what came"
+    elif missing:
+        text = f"waiting for {names} in ROS domain {domain}"
     if text != told:
         print(f"view: {text}", flush=True)
     return text
@@ -131,5 +140,5 @@ def status_text(graph: ViewedGraph, n_triangles: int, now_s: float) -> str:
     lines += [f"{count} frames {name}" for name, count in lost.items() if count]
     silence_s = now_s - graph.heard_s[graph.fusion]
     if silence_s > _SILENT_S:
-        lines.append(f"*no word from {graph.fusion} for {silence_s:.0f} s*")
+        lines.append(f"*{graph.fusion} has ended, or is silent*")
     return "  \n".join(lines)

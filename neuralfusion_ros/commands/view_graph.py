@@ -18,7 +18,7 @@ from sensor_msgs.msg import Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from neuralfusion_ros.commands.graph_names import mapping_nodes, other_nodes, topics_of
-from neuralfusion_ros.commands.view_latent import LatentSlice
+from neuralfusion_ros.commands.view_slice import MapSlice
 from neuralfusion_ros.commands.watching_node import WatchingNode
 from neuralfusion_ros.messages.depth_image import decode_depth
 from neuralfusion_ros.messages.errors import BadMessage
@@ -33,18 +33,18 @@ _ALL = QoSProfile(depth=200)
 class ViewedGraph(WatchingNode):
     """Receives in `receive`. The names are without namespace; namespace: of the nodes, None takes the only one.
 
-    fusion, translator: full names of the nodes. mesh, cameras: markers that have come; whoever shows them empties the
-    lists. latent: fed with the blocks. said: full name of a node -> what it last told; heard_s: -> when, on the
-    clock that never jumps.
+    up_axis: of the world, 0 to 2. fusion, translator: full names of the nodes. mesh, cameras: markers that have come;
+    whoever shows them empties the lists. slice: fed with the blocks. said: full name of a node -> what it last told;
+    heard_s: -> when, on the clock that never jumps.
     """
 
-    def __init__(self, fusion: str, translator: str, namespace: str | None) -> None:
+    def __init__(self, fusion: str, translator: str, namespace: str | None, up_axis: int = 2) -> None:
         super().__init__(f"neuralfusion_view_{os.getpid()}")
         self._names, self._namespace = (fusion, translator), namespace
         self.fusion, self.translator = fusion, translator
         self.mesh: list[MarkerContent] = []
         self.cameras: list[MarkerContent] = []
-        self.latent = LatentSlice()
+        self.slice = MapSlice(up_axis)
         self.said: dict[str, dict[str, str]] = {}
         self.heard_s: dict[str, float] = {}
         self._image: bytes | None = None
@@ -96,7 +96,7 @@ class ViewedGraph(WatchingNode):
 
     def _on_blocks(self, data: bytes) -> None:
         try:
-            self.latent.apply(decode_blocks(data))
+            self.slice.apply(decode_blocks(data))
         except BadMessage:
             return
 

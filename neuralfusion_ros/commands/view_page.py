@@ -17,13 +17,17 @@ import viser
 from matplotlib import colormaps
 
 from neuralfusion_ros.commands.view_charts import Charts
-from neuralfusion_ros.commands.view_latent import LatentSlice
 from neuralfusion_ros.commands.view_mesh import triangles_glb
+from neuralfusion_ros.commands.view_origin import own_pages_only
+from neuralfusion_ros.commands.view_slice import MapSlice
 from neuralfusion_ros.messages.line_markers import COLOURS, FRUSTUM
 from neuralfusion_ros.messages.markers import ADD, DELETE_ALL, MarkerContent
+from neuralfusion_ros.messages.mesh_colours import LATENT, UNCERTAINTY
 
 HOST = "127.0.0.1"
 _PICTURE_WIDTH = 320
+_AMBIENT = 1.5  # the colours of the mesh are shaded already
+_SLICE_HINT = "latent: principal components. uncertainty: from blue, none, to dark red, half a voxel."
 
 
 class _LocalServer(viser.ViserServer):
@@ -34,24 +38,27 @@ class _LocalServer(viser.ViserServer):
 
 
 class ViewPage:
-    """port: where it would like to be; another one is taken when that is in use, 0 takes any.
+    """port: where it would like to be; another one is taken when that is in use, 0 takes any. up: of the world.
 
     n_triangles: that are shown.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, up: tuple[float, float, float] = (0, 0, 1)) -> None:
         # A browser that goes away in the middle of a word is no news.
         logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
-        with redirect_stdout(io.StringIO()):
+        with redirect_stdout(io.StringIO()), own_pages_only():
             self._server = _LocalServer(HOST, port, label="neuralfusion", verbose=False)
         # Not dark: viser 1.1.1 draws a chart anew for it, and that chart never finds its scale.
         self._server.gui.configure_theme(show_logo=False, show_share_button=False)
         self._server.scene.configure_default_lights(cast_shadow=False)
+        self._server.scene.add_light_ambient("/light", intensity=_AMBIENT)
+        self._server.scene.set_up_direction(up)
+        self._up = np.array(up, np.float64)
         self._triangles: dict[int, int] = {}
         self._chunks: dict[int, Any] = {}
         self._lines: dict[tuple[str, int], Any] = {}
         self._points: Any = None
-        self._looked = self._slice_is_new = False
+        self._looked = self._slice_is_new = self._height_is_chosen = False
         self._make_panel()
 
     def __enter__(self) -> ViewPage:
@@ -126,19 +133,20 @@ class ViewPage:
         self._depth.label = f"Depth, {near:.1f} m (red) to {far:.1f} m (blue)"
         self._depth.visible = True
 
-    def show_latent(self, latent: LatentSlice) -> None:
+    def show_slice(self, of_map: MapSlice) -> None:
         """The slice at the height of the slider, if it is new."""
-        low_m, high_m = latent.heights_m()
+        low_m, mean_m, high_m = of_map.heights_m()
         if high_m > low_m and (low_m, high_m) != (self._height.min, self._height.max):
             self._height.min, self._height.max = low_m, high_m
-            self._height.value = float(np.clip(self._height.value, low_m, high_m))
+            at_m = self._height.value if self._height_is_chosen else mean_m
+            self._height.value = float(np.clip(at_m, low_m, high_m))
         wanted = self._slice_is_shown.value
-        if not (latent.is_old or self._slice_is_new) or not wanted:
+        if not (of_map.is_old or self._slice_is_new) or not wanted:
             return
         self._slice_is_new = False
-        part = latent.at(self._height.value)
+        part = of_map.at(self._height.value, self._slice_colours.value)
         self._points = self._server.scene.add_point_cloud(
-            "/latent_slice", part.positions_m, part.colours, point_size=latent.voxel_size_m or 0.01,
+            "/slice", part.positions_m, part.colours, point_size=of_map.voxel_size_m or 0.01,
             point_shading="flat", precision="float32",
         )  # fmt: skip
 
@@ -151,7 +159,7 @@ class ViewPage:
         """From a little behind the camera and above it, so that it is in view itself."""
         forward = self._corners.mean(axis=0) - self._eye
         forward /= max(float(np.linalg.norm(forward)), 1e-6)
-        position, look_at = self._eye - 1.5 * forward + [0, 0, 0.8], self._eye + 1.5 * forward
+        position, look_at = self._eye - 1.5 * forward + 0.8 * self._up, self._eye + 1.5 * forward
         start = self._server.initial_camera
         start.position, start.look_at = position, look_at
         for client in self._server.get_clients().values():
@@ -165,21 +173,29 @@ class ViewPage:
         with gui.add_folder("Show"):
             mesh_is_shown = gui.add_checkbox("Mesh", True)
             cameras_are_shown = gui.add_checkbox("Cameras", True)
-            self._slice_is_shown = gui.add_checkbox("Latent slice", False, hint="principal components as colours")
-            self._height = gui.add_slider("Height (m)", -1.0, 3.0, 0.01, 0.5, disabled=True)
+            self._slice_is_shown = gui.add_checkbox("Slice of the map", False)
+            choices, axis = (LATENT, UNCERTAINTY), "xyz"[int(np.argmax(np.abs(self._up)))]
+            self._slice_colours = gui.add_dropdown("Its colours", choices, hint=_SLICE_HINT, disabled=True)
+            self._height = gui.add_slider(f"At {axis} (m)", -1.0, 3.0, 0.01, 0.5, disabled=True)
             go = gui.add_button("Go to the camera")
         for box, name in ((mesh_is_shown, "/mesh"), (cameras_are_shown, "/cameras")):
             box.on_update(partial(_set_visible, self._server.scene.add_frame(name, show_axes=False)))
         self._slice_is_shown.on_update(self._on_slice)
-        self._height.on_update(self._on_slice)
+        self._slice_colours.on_update(self._on_slice)
+        self._height.on_update(self._on_height)
         go.on_click(self._on_go)
 
     def _on_slice(self, _: Any) -> None:
         shown = self._slice_is_shown.value
         self._slice_is_new = shown
-        self._height.disabled = not shown
+        self._height.disabled = self._slice_colours.disabled = not shown
         if self._points is not None:
             self._points.visible = shown
+
+    def _on_height(self, event: Any) -> None:
+        # Without a client the change is our own.
+        self._height_is_chosen |= event.client is not None
+        self._on_slice(event)
 
     def _on_go(self, _: Any) -> None:
         if self._looked:

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from neuralfusion_ros.evaluation.holdout import rays_through_pixels
-from neuralfusion_ros.evaluation.latent_colours import LatentColours, latents_at
 from neuralfusion_ros.evaluation.method import FloatArray, Triangles
 from neuralfusion_ros.evaluation.places import Place
 from neuralfusion_ros.evaluation.surfaces import ray_scene
+from neuralfusion_ros.mapping.latent_colours import LatentColours, latents_at
 from neuralfusion_ros.mapping.mapper import Mapper
 
 Image = npt.NDArray[np.float32]

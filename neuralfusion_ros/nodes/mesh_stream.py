@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
 
 from neuralfusion_ros.mapping.meshing import Mesh
 from neuralfusion_ros.messages.markers import ChunkMesh, marker_array_bytes
@@ -18,10 +21,13 @@ _MARKER_BYTES = 300
 
 
 class MeshStream:
-    """Remembers which chunks the viewers do not have yet. For one thread. colour: see messages/mesh_colours."""
+    """Remembers which chunks the viewers do not have yet. For one thread.
 
-    def __init__(self, colour: str = "height") -> None:
-        self._colour = colour
+    paint: gives the (V, 3) colours of the vertices of a mesh. Called when the mesh is sent.
+    """
+
+    def __init__(self, paint: Callable[[Mesh], npt.NDArray[np.float32]] = mesh_colours) -> None:
+        self._paint = paint
         self._ids: dict[Chunk, int] = {}
         self._unsent: dict[Chunk, Mesh] = {}
         self._delete_all = False
@@ -62,4 +68,4 @@ class MeshStream:
 
     def _chunk_mesh(self, chunk: Chunk, mesh: Mesh) -> ChunkMesh:
         number = self._ids.setdefault(chunk, len(self._ids))
-        return ChunkMesh(number, mesh.vertices, mesh.triangles, mesh_colours(mesh, self._colour))
+        return ChunkMesh(number, mesh.vertices, mesh.triangles, self._paint(mesh))

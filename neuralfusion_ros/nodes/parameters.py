@@ -225,8 +225,10 @@ class TranslatorParameters(CommonParameters):
     )
     mesh_colour: str = _parameter(
         "height",
-        "What the colours of `~/mesh` show: the height, the direction that the surface looks to, or the light alone.",
-        choices=tuple(COLOURS),
+        "What the colours of `~/mesh` show: the height, the direction that the surface looks to, the light alone, the "
+        "uncertainty of the surface, or the main components of the latent vectors.",
+        choices=COLOURS,
+        read_only=False,
     )
     tsdf_rate_hz: float = _parameter(
         1.0, "Rate of `~/tsdf`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0

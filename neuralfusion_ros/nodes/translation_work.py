@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from rclpy.publisher import Publisher
 from std_msgs.msg import Empty
 
+from neuralfusion_ros.mapping.meshing import Mesh
 from neuralfusion_ros.mapping.planning_grids import GridTooLarge
 from neuralfusion_ros.mapping.surface_map import SurfaceMap
 from neuralfusion_ros.messages.latent_blocks import decode_blocks
 from neuralfusion_ros.messages.stamps import NS_PER_S
 from neuralfusion_ros.nodes.bounded_queue import BoundedQueue
 from neuralfusion_ros.nodes.latent_copy import LatentCopy
+from neuralfusion_ros.nodes.mesh_painter import MeshPainter
 from neuralfusion_ros.nodes.mesh_stream import MeshStream
 from neuralfusion_ros.nodes.parameters import TranslatorParameters
 from neuralfusion_ros.nodes.rejections import Rejections
@@ -62,7 +66,8 @@ class TranslationWork:
     ) -> None:
         self.copy, self._outputs, self._rejections = copy, outputs, rejections
         self.rounds = TranslationRounds(copy, parameters.max_blocks_per_slice)
-        self.mesh_stream, self.tsdf_stream = MeshStream(parameters.mesh_colour), TsdfStream()
+        self._painter = MeshPainter(parameters.mesh_colour)
+        self.mesh_stream, self.tsdf_stream = MeshStream(self._paint), TsdfStream()
         self._mesh_schedule = Schedule(parameters.mesh_rate_hz)
         self._tsdf_schedule = Schedule(parameters.tsdf_rate_hz)
         self.whole_map = {
@@ -107,6 +112,11 @@ class TranslationWork:
         self.whole_map[topic].renew()
         self.worker.wake()
 
+    def paint_by(self, choice: str) -> None:
+        """The mesh gets other colours, see messages/mesh_colours.COLOURS; all of it is sent again."""
+        self._painter.choice = choice
+        self.mesh_viewer_came()
+
     def save_mesh(self, path: Path) -> Future[str]:
         """Translates what waits and writes the whole mesh."""
         return self.worker.submit(lambda: self._save(path))
@@ -147,6 +157,7 @@ class TranslationWork:
                 self.copy.apply(decode_blocks(data))
         if self.copy.starts != self._starts:
             self._starts = self.copy.starts
+            self._painter.start_new_map()
             self.mesh_stream.start_new_map()
             self.tsdf_stream.start_new_map()
             self._note_change()
@@ -190,12 +201,17 @@ class TranslationWork:
             return self._mesh_schedule.wait_s()
         self.mesh_is_old = False
         self.mesh_stream.add(surface.mesh_changed_chunks())
-        if self._new_mesh_viewer:
+        chunks = surface.chunk_meshes()
+        if self._painter.learn(chunks.values(), surface.latent) or self._new_mesh_viewer:
             self._new_mesh_viewer = False
-            self.mesh_stream.add(surface.chunk_meshes())
+            self.mesh_stream.add(chunks)
         for message in self.mesh_stream.take(self.copy.frame_id, self.rounds.shown_ns):
             self._outputs.mesh.publish(message)
         return None
+
+    def _paint(self, mesh: Mesh) -> npt.NDArray[np.float32]:
+        assert self.copy.surface
+        return self._painter.colours(mesh, self.copy.surface.latent)
 
     def _publish_tsdf(self, surface: SurfaceMap) -> float | None:
         if self._new_tsdf_viewer:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nav_msgs.msg import OccupancyGrid
+from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
@@ -62,11 +63,15 @@ class TranslatorNode(MappingNode):
             self.keep(self.create_publisher(Empty, "latent_blocks/resend", reliable(10)), self.destroy_publisher),
             lambda: blocks.get_publisher_count() > 0,
         )
-        self._work = TranslationWork(self._copy, outputs, self._options, self._rejections)
+        # Once more: what may be changed while the node is inactive counts as well.
+        options = read_parameters(self, TranslatorParameters)
+        self._work = TranslationWork(self._copy, outputs, options, self._rejections)
         self.keep(create_trigger(self, "~/save_mesh", self._save_mesh), self.destroy_service)
         self._work.start()
+        self.add_post_set_parameters_callback(self._on_parameters)
 
     def halt(self) -> None:
+        self.remove_post_set_parameters_callback(self._on_parameters)
         self._work.stop()
 
     def tear_down(self) -> None:
@@ -108,6 +113,11 @@ class TranslatorNode(MappingNode):
 
     def _on_blocks(self, data: bytes) -> None:
         self._work.add_message(data)
+
+    def _on_parameters(self, changed: list[Parameter]) -> None:
+        for parameter in changed:
+            if parameter.name == "mesh_colour":
+                self._work.paint_by(parameter.value)
 
     def _save_mesh(self) -> Future[str]:
         return self._work.save_mesh(Path(self.get_parameter("mesh_path").value).expanduser())

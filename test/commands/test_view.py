@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -137,12 +138,38 @@ def test_it_takes_another_port_waits_for_the_graph_and_ends_with_ctrl_c(view):
 
 
 @needs_viewer
+def test_pages_of_strangers_may_not_read_the_view():
+    from websockets.exceptions import InvalidStatus
+    from websockets.sync.client import connect
+
+    from neuralfusion_ros.commands.view_page import ViewPage
+
+    def first_message(origin):
+        # What the page asks viser for.
+        subprotocol = f"viser-v{importlib.metadata.version('viser')}"
+        with connect(f"ws://127.0.0.1:{page.port}", origin=origin, subprotocols=[subprotocol]) as socket:
+            return socket.recv(timeout=20)
+
+    with ViewPage(0) as page:
+        for stranger in (
+            "https://example.com",
+            f"http://rebound.example:{page.port}",
+            "http://127.0.0.1.example",
+            "null",
+        ):
+            with pytest.raises(InvalidStatus, match="403"):
+                first_message(stranger)
+        for own in (f"http://127.0.0.1:{page.port}", "http://localhost:9000", None):
+            assert first_message(own)
+
+
+@needs_viewer
 @pytest.mark.skipif(NO_BROWSER, reason="needs chromium")
 def test_the_page_shows_the_map_in_a_browser(graph, view, tmp_path):
     process, said = view("--port", 0)
     url = said(r"http://127\.0\.0\.1:\d+")[0]
     said("showing /fusion_node and /translator_node")
-    stream = MeshStream("plain")
+    stream = MeshStream()
     stream.add({(0, 0, 0): wall(2.0), (9, 9, 9): wall(8.0), (5, 5, 5): wall(5.0)})
     graph.send(stream)
     stream.add({(5, 5, 5): EMPTY_MESH})

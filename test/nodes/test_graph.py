@@ -17,7 +17,9 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from safetensors.numpy import load
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
@@ -186,6 +188,23 @@ def test_a_translator_that_starts_late_ends_with_the_same_map(graph):
     graph.wait(lambda: sum(len(marker.points) for marker in graph.markers))
     assert graph.call(f"/{TRANSLATOR}/save_mesh").success
     assert len(read_mesh(graph.folder / "mesh.ply").triangles) == pytest.approx(before, rel=0.01)
+
+
+def test_the_colours_of_the_mesh_change_while_the_node_runs(graph):
+    def set_colour(value):
+        parameter = Parameter("mesh_colour", value=value).to_parameter_msg()
+        request = SetParameters.Request(parameters=[parameter])
+        (result,) = graph.call(f"/{TRANSLATOR}/set_parameters", SetParameters, request).results
+        return result
+
+    before = np.concatenate([marker.colours for marker in graph.markers])
+    del graph.markers[:]
+    assert set_colour("uncertainty").successful
+    graph.wait(lambda: sum(len(marker.points) for marker in graph.markers) >= 1500)
+    now = np.concatenate([marker.colours for marker in graph.markers])
+    assert np.abs(before[:, :3].mean(axis=0) - now[:, :3].mean(axis=0)).max() > 0.05
+    refused = set_colour("pink")
+    assert not refused.successful and "must be one of height, normal, plain, uncertainty, latent" in refused.reason
 
 
 def with_change(message, path, value):

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from neuralfusion_ros.mapping.meshing import EMPTY_MESH, Mesh
 from neuralfusion_ros.messages.markers import ADD, DELETE, DELETE_ALL, read_marker_array
-from neuralfusion_ros.messages.mesh_colours import COLOURS, PERIOD_M, mesh_colours
+from neuralfusion_ros.messages.mesh_colours import PERIOD_M, SHAPE_COLOURS, mesh_colours
 from neuralfusion_ros.nodes.mesh_stream import MAX_MESSAGE_BYTES, MeshStream
-from neuralfusion_ros.nodes.parameters import TranslatorParameters, parameters_of
 
 
 def triangle(height_m=0.0):
@@ -73,17 +74,12 @@ def test_colours_show_height_and_slope_and_stay_in_range():
     assert mesh_colours(triangle(0.1 + PERIOD_M))[0] == pytest.approx(colours[0], abs=1e-5)
 
 
-@pytest.mark.parametrize("choice", COLOURS)
-def test_every_colour_shows_the_slope(choice):
+@pytest.mark.parametrize("choice", SHAPE_COLOURS)
+def test_every_colour_of_the_shape_shows_the_slope(choice):
     up, higher = triangle(0.1), triangle(1.1)
     down = Mesh(up.vertices, up.triangles[:, ::-1])
-    stream = MeshStream(choice)
+    stream = MeshStream(partial(mesh_colours, choice=choice))
     stream.add({(0, 0, 0): up, (1, 0, 0): down, (2, 0, 0): higher})
     colours = [marker.colours[0, :3] for marker in markers_of(stream)]
     assert colours[0].sum() > 1.3 * colours[1].sum()
     assert (np.abs(colours[0] - colours[2]).max() > 0.1) == (choice == "height")
-
-
-def test_the_parameter_offers_every_colour():
-    (parameter,) = (its for its in parameters_of(TranslatorParameters) if its.name == "mesh_colour")
-    assert parameter.choices == tuple(COLOURS) and parameter.default in COLOURS

@@ -174,6 +174,38 @@ def test_a_new_viewer_gets_everything(make, room, wait_until):
     assert sum(len(read_point_cloud(message)[2]) for message in the.tsdf.messages) == points
 
 
+def test_other_colours_are_sent_to_all_who_look(make, room, wait_until):
+    the = make()
+    hand_in(the, room.messages(*range(16), *range(16)))
+    wait_until(lambda: settled(the, room.sender.sequence - 1))
+    expected = shown_triangles(the.mesh)
+    pictures = []
+    for choice in ("height", "uncertainty", "latent"):
+        del the.mesh.messages[:]
+        the.work.paint_by(choice)
+        wait_until(lambda: shown_triangles(the.mesh) == expected)
+        markers = [marker for message in the.mesh.messages for marker in read_marker_array(message)]
+        pictures.append(np.concatenate([its.colours[:, :3] for its in sorted(markers, key=lambda its: its.id)]))
+        assert np.ptp(pictures[-1], axis=1).max() > 0.1
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert np.abs(pictures[one] - pictures[other]).mean() > 0.02
+    assert not the.rejections.counts
+
+
+def test_latent_colours_reach_who_saw_the_mesh_plain_before(make, room, wait_until):
+    the = make(mesh_colour="latent")
+    shown: dict[int, np.ndarray] = {}
+    for numbers in ((0, 1), (*range(2, 16), *range(2, 16))):
+        hand_in(the, room.messages(*numbers))
+        wait_until(lambda: settled(the, room.sender.sequence - 1))
+        markers = (marker for message in the.mesh.messages for marker in read_marker_array(message))
+        shown |= {marker.id: marker.colours[:, :3] for marker in markers if len(marker.colours)}
+        if numbers == (0, 1):
+            plain = max(np.ptp(colours, axis=1).max() for colours in shown.values())
+    assert plain < 0.1
+    assert min(np.ptp(colours, axis=1).max() for colours in shown.values()) > 0.1
+
+
 def test_the_tsdf_lies_near_the_walls(make, room, wait_until):
     the = make()
     hand_in(the, room.messages(0, 1))

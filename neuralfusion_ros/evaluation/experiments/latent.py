@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from neuralfusion_ros.evaluation.bench import Bench
 from neuralfusion_ros.evaluation.experiment import ExperimentError, Inputs, Page, figure_link, one_of, setting
-from neuralfusion_ros.evaluation.latent_colours import LatentColours, fit_colours, surface_latents
 from neuralfusion_ros.evaluation.latent_pictures import mesh_figure, slices_figure
 from neuralfusion_ros.evaluation.method import Triangles
 from neuralfusion_ros.evaluation.places import Place
 from neuralfusion_ros.evaluation.rooms import noisy_frames
 from neuralfusion_ros.evaluation.tables import markdown_table
+from neuralfusion_ros.mapping.latent_colours import LatentColours, fit_colours, surface_latents
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.training.sensor_families import LEVELS
 

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from neuralfusion_ros.evaluation.latent_colours import fit_colours, latents_at, surface_latents
-from neuralfusion_ros.evaluation.latent_pictures import slice_points
 from neuralfusion_ros.mapping.block_grid import BlockGrid
+from neuralfusion_ros.mapping.latent_colours import fit_colours, latents_at, surface_latents
 from neuralfusion_ros.mapping.voxel_state import FREE, N_EVIDENCE, WEIGHT, n_channels
 
 
@@ -45,11 +44,3 @@ def test_latents_are_those_of_the_voxel_that_holds_the_point():
     assert found.weight.tolist() == [5, 0, 0]
     assert found.free.tolist() == [2, 0, 0]
     assert surface_latents(grid).tolist() == [[1, -2]]
-
-
-def test_slices_are_voxel_centres_with_their_extent():
-    points, (left, right, bottom, top) = slice_points(1, 0.77, np.array([-0.25, 0, 1.0]), np.array([0.15, 0, 1.3]), 0.1)
-    assert points.shape == (4, 5, 3)
-    assert (left, right, bottom, top) == pytest.approx((-0.3, 0.2, 1.0, 1.4))
-    np.testing.assert_allclose(points[0, 0], [-0.25, 0.77, 1.05])
-    np.testing.assert_allclose(points[-1, -1], [0.15, 0.77, 1.35])

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The latent slice of the live view, from a stream of blocks."""
+"""The slice of the live view, from a stream of blocks."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from neuralfusion_ros.commands import view_latent
-from neuralfusion_ros.commands.view_latent import LatentSlice
+from neuralfusion_ros.commands import view_slice
+from neuralfusion_ros.commands.view_slice import MapSlice
 from neuralfusion_ros.mapping.voxel_state import N_EVIDENCE, WEIGHT
 from neuralfusion_ros.messages.latent_blocks import BlockMessage
 
@@ -30,18 +30,36 @@ def blocks_with(voxels):
 
 
 def test_a_slice_has_the_voxels_of_its_height_only():
-    slice_ = LatentSlice()
+    slice_ = MapSlice()
     states = blocks_with({(1, 2, 3): (1, 0, 0), (7, 0, 3): (-1, 0, 0), (4, 4, 4): (0, 1, 0)})
     slice_.apply(message(0, [(0, -1, 2)], states))
-    assert slice_.is_old and slice_.heights_m() == pytest.approx((1.6, 2.4))
+    assert slice_.is_old and slice_.heights_m() == pytest.approx((1.6, 1.6, 2.4))
     part = slice_.at(1.6 + 0.35)
     np.testing.assert_allclose(part.positions_m, [[0.15, -0.55, 1.95], [0.75, -0.75, 1.95]], atol=1e-6)
     assert np.abs(part.colours[0] - part.colours[1]).max() > 0.5
     assert not slice_.is_old and len(slice_.at(0.0).positions_m) == 0
 
 
+def test_a_slice_may_show_how_sure_the_map_is():
+    slice_, states = MapSlice(), blocks_with({(0, 0, 0): (1, 2, 3), (5, 0, 0): (1, 2, 3)})
+    states[0, 5 * 64, WEIGHT] = 100
+    slice_.apply(message(0, [(0, 0, 0)], states))
+    once, often = slice_.at(0.05, "uncertainty").colours
+    assert once[0] > 1.5 * often[0] and once[2] < often[2]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_where_another_axis_is_up_it_lies_across_that_one(axis):
+    slice_ = MapSlice(axis)
+    slice_.apply(message(0, [(1, 2, 3)], blocks_with({(4, 5, 6): (1, 2, 3), (5, 4, 6): (1, 2, 3)})))
+    low_m, _, high_m = slice_.heights_m()
+    assert (low_m, high_m) == pytest.approx(((0.8, 1.6), (1.6, 2.4))[axis])
+    (position,) = slice_.at(low_m + 0.45).positions_m
+    assert position == pytest.approx(((1.25, 2.15, 3.05), (1.35, 2.05, 3.05))[axis], abs=1e-6)
+
+
 def test_removed_blocks_and_old_maps_vanish():
-    slice_ = LatentSlice()
+    slice_ = MapSlice()
     states = blocks_with({(0, 0, 0): (1, 2, 3)})
     slice_.apply(message(0, [(0, 0, 0)], states))
     slice_.apply(message(1, [(1, 0, 0)], states))
@@ -52,8 +70,8 @@ def test_removed_blocks_and_old_maps_vanish():
 
 
 def test_a_large_map_keeps_what_changed_last(monkeypatch):
-    monkeypatch.setattr(view_latent, "MAX_BLOCKS", 2)
-    slice_, states = LatentSlice(), blocks_with({(0, 0, 0): (1, 2, 3)})
+    monkeypatch.setattr(view_slice, "MAX_BLOCKS", 2)
+    slice_, states = MapSlice(), blocks_with({(0, 0, 0): (1, 2, 3)})
     for sequence, x in enumerate((0, 1, 0, 2)):
         slice_.apply(message(sequence, [(x, 0, 0)], states))
     assert sorted(slice_.at(0.05).positions_m[:, 0].round(2)) == pytest.approx([0.05, 1.65])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A horizontal slice of the latent vectors in a stream of blocks, in the colours of their principal components."""
+"""A level slice of the map in a stream of blocks, coloured by latent vectors or by uncertainty."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from neuralfusion_ros.evaluation.latent_colours import LatentColours, fit_colours
 from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE
+from neuralfusion_ros.mapping.latent_colours import LatentColours, fit_colours
+from neuralfusion_ros.mapping.surface_evidence import uncertainty
 from neuralfusion_ros.mapping.voxel_state import LATENT, WEIGHT
 from neuralfusion_ros.messages.block_stream import BlockStreamReceiver
 from neuralfusion_ros.messages.latent_blocks import BlockMessage
+from neuralfusion_ros.messages.mesh_colours import LATENT as LATENT_COLOURS
+from neuralfusion_ros.messages.mesh_colours import uncertainty_colours
 
 MAX_BLOCKS = 20_000  # about 250 MB
 _FIT_VOXELS = 20_000
@@ -29,13 +33,15 @@ class Slice:
     colours: npt.NDArray[np.float32]
 
 
-class LatentSlice:
+class MapSlice:
     """Keeps the newest blocks that came by; asks for none, so that nobody else has to receive them twice.
 
-    voxel_size_m: 0 before the first message. is_old: blocks have come since the last slice.
+    axis: of the world that heights are measured along, 0 to 2. voxel_size_m: 0 before the first message. is_old: blocks
+    have come since the last slice.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, axis: int = 2) -> None:
+        self.axis = axis
         self._receiver = BlockStreamReceiver()
         self._blocks: dict[Key, npt.NDArray[np.float16]] = {}
         self._colours: LatentColours | None = None
@@ -66,29 +72,35 @@ class LatentSlice:
             del self._blocks[next(iter(self._blocks))]
         self.is_old = True
 
-    def heights_m(self) -> tuple[float, float]:
-        """Lowest and highest height of the blocks; both 0 without any."""
-        layers = [key[2] for key in self._blocks] or [0]
+    def heights_m(self) -> tuple[float, float, float]:
+        """Lowest, mean and highest height of the blocks; all 0 without any."""
+        layers = [key[self.axis] for key in self._blocks] or [0]
         block_m = BLOCK_SIZE * self.voxel_size_m
-        return min(layers) * block_m, (max(layers) + 1) * block_m if self._blocks else 0.0
+        top = max(layers) + 1 if self._blocks else 0
+        return min(layers) * block_m, float(np.mean(layers)) * block_m, top * block_m
 
-    def at(self, height_m: float) -> Slice:
-        """The voxels that hold this height."""
+    def at(self, height_m: float, colours: str = LATENT_COLOURS) -> Slice:
+        """The voxels that hold this height. colours: LATENT or UNCERTAINTY of messages/mesh_colours."""
         self.is_old = False
         if not self._blocks:
             return Slice(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32))
         layer = int(np.floor(height_m / self.voxel_size_m))
-        k, z = divmod(layer, BLOCK_SIZE)
-        keys = [key for key in self._blocks if key[2] == k]
-        # (B, 512, C) with the number of a voxel as in docs/conventions.md, to (B, 8, 8, C).
-        some = [self._blocks[key].reshape(BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE, -1)[:, :, z] for key in keys]
+        k, at = divmod(layer, BLOCK_SIZE)
+        keys = [key for key in self._blocks if key[self.axis] == k]
+        # (512, C) with the number of a voxel as in docs/conventions.md, to (8, 8, C).
+        cube = (BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE, -1)
+        some = [self._blocks[key].reshape(cube).take(at, axis=self.axis) for key in keys]
         if not some:
             return Slice(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32))
         states = np.stack(some).astype(np.float32)
-        block, x, y = np.nonzero(states[..., WEIGHT] > 0)
-        voxels = np.array(keys)[block] * BLOCK_SIZE + np.stack((x, y, np.full_like(x, z)), axis=-1)
+        block, *others = np.nonzero(states[..., WEIGHT] > 0)
+        inside = np.insert(np.stack(others, axis=-1), self.axis, at, axis=-1)
+        voxels = np.array(keys)[block] * BLOCK_SIZE + inside
         positions = ((voxels + 0.5) * self.voxel_size_m).astype(np.float32)
-        return Slice(positions, self._fitted().colours(states[block, x, y][:, LATENT]))
+        found = states[(block, *others)]
+        if colours == LATENT_COLOURS:
+            return Slice(positions, self._fitted().colours(found[:, LATENT]))
+        return Slice(positions, uncertainty_colours(uncertainty(torch.from_numpy(found)).numpy()))
 
     def _fitted(self) -> LatentColours:
         """The colours, which change only when the map has grown much, so that the picture is calm."""
