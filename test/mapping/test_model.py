@@ -139,9 +139,9 @@ def test_released_model_verifies():
 
 
 def test_multiplications_counted_by_hand():
-    """F = 6 + L features of a voxel; rays have 26 of their own, and 1 + F for each of 9 samples."""
+    """Rays have 26 features of their own, and 7 for each of 9 samples."""
     model = LatentModel(Architecture(latent_channels=2, fusion_width=4, translator_width=3))
-    ray_inputs, vectors = 26 + 9 * (1 + 8), 9 * 2
+    ray_inputs, vectors = 26 + 9 * 7, 9 * 2
     assert multiplications(model.fusion) == 4 * ray_inputs + 2 * (9 * 4 + 4 * 4) + 4 * (10 + vectors)
     inside = 2 * 3 * 3 + 3 * 3
     assert multiplications(model.translator) == 54 * 8 * 3 + 2 * (3 + 8) * 3 + 3 * 3 + inside

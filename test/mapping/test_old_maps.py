@@ -73,7 +73,7 @@ def test_a_camera_that_stands_for_long_does_not_spoil_the_map(mapper):
     assert young > 0.9
     integrate(mapper, frames(True, 20 * int(MAX_WEIGHT), first=100))
     assert precision(mapper) > young - 0.02
-    assert len(mapper.mesh().triangles) == pytest.approx(triangles, rel=0.1)
+    assert len(mapper.mesh().triangles) == pytest.approx(triangles, rel=0.2)
     assert mapper.grid.values[mapper.grid.find(mapper.grid.keys)][..., LATENT].abs().max() < 20
 
 
