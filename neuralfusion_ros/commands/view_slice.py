@@ -82,9 +82,7 @@ class MapSlice:
     def at(self, height_m: float, colours: str = LATENT_COLOURS) -> Slice:
         """The voxels that hold this height. colours: LATENT or UNCERTAINTY of messages/mesh_colours."""
         self.is_old = False
-        if not self._blocks:
-            return Slice(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32))
-        layer = int(np.floor(height_m / self.voxel_size_m))
+        layer = int(np.floor(height_m / self.voxel_size_m)) if self._blocks else 0
         k, at = divmod(layer, BLOCK_SIZE)
         keys = [key for key in self._blocks if key[self.axis] == k]
         # (512, C) with the number of a voxel as in docs/conventions.md, to (8, 8, C).
