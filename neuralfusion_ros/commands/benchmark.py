@@ -28,7 +28,7 @@ from neuralfusion_ros.evaluation.pages import page_text, write_page
 from neuralfusion_ros.evaluation.surfaces import area_m2
 from neuralfusion_ros.mapping.block_grid import BLOCK_VOXELS
 from neuralfusion_ros.mapping.camera import PinholeCamera
-from neuralfusion_ros.mapping.fusion_steps import can_compile
+from neuralfusion_ros.mapping.compiled import can_compile
 from neuralfusion_ros.mapping.model import load_model
 from neuralfusion_ros.mapping.new_file import check_writable
 from neuralfusion_ros.mapping.surface_map import SurfaceMap

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 import torch
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.camera import PinholeCamera
+from neuralfusion_ros.mapping.compiled import check_can_compile
 from neuralfusion_ros.mapping.extract import extract
 from neuralfusion_ros.mapping.fuse import FusionNetwork, RayUpdates, network_inputs
 from neuralfusion_ros.mapping.integrate import Touched, band_blocks, integrate, look_up_updates, visible_blocks
@@ -46,17 +45,11 @@ class FusionSteps:
         return found.touched(self.grid.n_blocks)
 
 
-def can_compile(device: torch.device) -> bool:
-    """Whether the steps can be compiled: on the CPU, where numba is installed."""
-    return device.type == "cpu" and importlib.util.find_spec("numba") is not None
-
-
 def fusion_steps(compiled: bool, grid: BlockGrid, network: FusionNetwork, settings: MapSettings) -> FusionSteps:
     """The steps, compiled or not. Raises ValueError when they cannot be compiled."""
     if not compiled:
         return FusionSteps(grid, network, settings)
-    if not can_compile(grid.device):
-        raise ValueError(f"compiled kernels need numba and run on the CPU, not on {grid.device}")
+    check_can_compile(grid.device)
     from neuralfusion_ros.mapping.compiled.fusion_steps import CompiledSteps  # importing numba takes a while
 
     return CompiledSteps(grid, network, settings)

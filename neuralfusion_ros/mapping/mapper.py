@@ -13,8 +13,9 @@ import torch
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.camera import PinholeCamera
+from neuralfusion_ros.mapping.compiled import can_compile
 from neuralfusion_ros.mapping.eviction import SPARE_SHARE, blocks_beyond, longest_unseen
-from neuralfusion_ros.mapping.fusion_steps import can_compile, fusion_steps
+from neuralfusion_ros.mapping.fusion_steps import fusion_steps
 from neuralfusion_ros.mapping.integrate import visible_blocks
 from neuralfusion_ros.mapping.map_file import StoredMap, read_map, write_map
 from neuralfusion_ros.mapping.meshing import Mesh
@@ -66,7 +67,7 @@ class Mapper:
         self._steps = fusion_steps(self.compiled, self.grid, model.fusion, settings)
         self._frame = self._taken = 0  # blocks carry the number of the frame that last changed them
         self._removed = torch.zeros((0, 3), dtype=torch.int32, device=self.device)
-        self._surface = SurfaceMap(self.grid, self.model.translator)
+        self._surface = SurfaceMap(self.grid, self.model.translator, compiled=self.compiled)
 
     def warm_up(self) -> None:
         """Compiles the kernels, or reads them from their cache, so that the first frame does not have to wait."""

@@ -11,10 +11,12 @@ import torch
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, BlockGrid, voxel_offsets
 from neuralfusion_ros.mapping.block_index import pack_keys, unpack_keys
+from neuralfusion_ros.mapping.compiled import can_compile
 from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS, read_states
 from neuralfusion_ros.mapping.meshing import Mesh, mesh_volume, weld
 from neuralfusion_ros.mapping.query import FREE_SPACE, OCCUPIED, UNKNOWN
-from neuralfusion_ros.mapping.translate import TranslatorNetwork, translate
+from neuralfusion_ros.mapping.translate import TranslatorNetwork
+from neuralfusion_ros.mapping.translation import translation
 from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, WEIGHT
 
 CHUNK_BLOCKS = 4
@@ -38,10 +40,15 @@ class SurfaceMap:
     """Follows a latent map. Call `mark_changed` with changed blocks, then `translate`, then ask.
 
     subdivision: voxels of the surface per voxel of the latent map and axis; 2 gives a mesh of half the voxel size.
+    compiled: whether the translation is compiled for the CPU; by default where that is possible.
     """
 
-    def __init__(self, latent: BlockGrid, translator: TranslatorNetwork, subdivision: int = 1) -> None:
-        self.latent, self.translator, self._subdivision = latent, translator, subdivision
+    def __init__(
+        self, latent: BlockGrid, translator: TranslatorNetwork, subdivision: int = 1, compiled: bool | None = None
+    ) -> None:
+        self.latent, self._subdivision = latent, subdivision
+        compiled = can_compile(latent.device) if compiled is None else compiled
+        self._translation = translation(compiled, translator, latent, subdivision)
         max_bytes = latent.max_blocks * 4096 * subdivision**3
         self.grid = BlockGrid(4, latent.voxel_size_m / subdivision, latent.device, torch.float16, max_bytes)
         self._pending = torch.zeros(0, dtype=torch.int64, device=latent.device)
@@ -82,10 +89,14 @@ class SurfaceMap:
         self._pending = self._pending[~torch.isin(self._pending, pack_keys(keys))]
         self.mark_changed(keys)
 
+    def warm_up(self) -> None:
+        """Compiles the translation, or reads it from its cache, so that the first blocks do not have to wait."""
+        self._translation.warm_up()
+
     def translate(self, max_blocks: int | None = None) -> int:
         """Translates waiting blocks, at most `max_blocks`. Returns how many."""
         now, self._pending = self._pending[:max_blocks], self._pending[len(self._pending[:max_blocks]) :]
-        for keys, tsdf, occupancy in translate(self.translator, self.latent, unpack_keys(now), self._subdivision):
+        for keys, tsdf, occupancy in self._translation(unpack_keys(now)):
             state = self.latent.values[self.latent.find(keys)].float()
             weight, free = state[..., WEIGHT, None], state[..., FREE, None]
             usable = (free > 0) | ((weight > 0) & (state[..., MEAN, None] > _LEAST_MEAN))

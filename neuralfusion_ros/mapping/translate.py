@@ -6,7 +6,7 @@ It starts from the running means, which are a TSDF, and learns everything beyond
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,9 +20,20 @@ HALO = 2  # voxels around a block that its translation depends on
 _BASE_FEATURES = (0, 1, 2)  # weight, mean, and mean with free space counted
 _CENTRE = 13  # of 3x3x3 voxels
 _SELF_AND_SIX = [4, 10, 12, 13, 14, 16, 22]  # it and the voxels that share a side with it
-_FREE = (1.0, 0.0)  # TSDF and occupancy of free space
-_BLOCKS_AT_ONCE = 32  # more leave the cache of a processor
+FREE_SPACE = (1.0, 0.0)  # TSDF and occupancy
 _POINTS_AT_ONCE = 1 << 15
+
+
+class Surroundings(NamedTuple):
+    """What the network knows of the voxels that it is asked about, before it decides.
+
+    asked: (n,) their numbers among the B * 512 of B blocks. context: (n, width) of their neighbourhoods. centre: (n, F)
+    state_features of their own.
+    """
+
+    asked: torch.Tensor
+    context: torch.Tensor
+    centre: torch.Tensor
 
 
 class TranslatorNetwork(nn.Module):
@@ -37,6 +48,7 @@ class TranslatorNetwork(nn.Module):
     def __init__(self, latent_channels: int, width: int = 32) -> None:
         super().__init__()
         features = EVIDENCE_FEATURES + latent_channels
+        self.width = width
         self.near = nn.Conv3d(features, width, 3)
         self.far = nn.Conv3d(features, width, 3, dilation=2, bias=False)
         self.hidden = nn.ModuleList(nn.Linear(width + features, width) for _ in range(2))
@@ -46,11 +58,8 @@ class TranslatorNetwork(nn.Module):
             self.heads.weight.mul_(0.1)  # training starts at the TSDF of the running means
             self.heads.bias.zero_()
 
-    def translate_blocks(self, states: torch.Tensor, offsets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """TSDF in truncations and occupancy, (B, 512, K) each, at K points of every voxel; free where nobody asks.
-
-        states: (B, 12, 12, 12, C) blocks with their halo. offsets: (K, 3) from the voxel's centre, in voxels.
-        """
+    def surroundings(self, states: torch.Tensor) -> Surroundings:
+        """What both convolutions make of (B, 12, 12, 12, C) blocks with their halo."""
         features = state_features(states.float())
         volume = features.permute(0, 4, 1, 2, 3)  # channels last: the fastest layout, and no copy
         context = self.near(volume[:, :, 1:-1, 1:-1, 1:-1]) + self.far(volume)
@@ -58,30 +67,25 @@ class TranslatorNetwork(nn.Module):
         asked = asked_in_blocks(states[..., WEIGHT] > 0).reshape(-1).nonzero().squeeze(-1)
         context = context.permute(0, 2, 3, 4, 1).reshape(len(states) * BLOCK_VOXELS, -1)
         centre = features[:, inner, inner, inner].reshape(len(context), -1)
-        context, centre = F.gelu(context.index_select(0, asked)), centre.index_select(0, asked)
-        tsdf, occupancy = (
-            states.new_full((len(features) * BLOCK_VOXELS, len(offsets)), free, dtype=torch.float32) for free in _FREE
-        )
-        for k, offset in enumerate(offsets):
-            tsdf[asked, k], occupancy_logit = self._decide(context, centre, offset)
-            occupancy[asked, k] = torch.sigmoid(occupancy_logit)
-        shape = (len(states), BLOCK_VOXELS, len(offsets))
-        return tsdf.reshape(shape), occupancy.reshape(shape)
+        return Surroundings(asked, F.gelu(context.index_select(0, asked)), centre.index_select(0, asked))
 
     def forward(self, near: torch.Tensor, far: torch.Tensor, offset: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """TSDF in truncations and occupancy logit, (Q,) each, at one point of each of Q voxels.
 
         near: (Q, 27, C) states of the 3x3x3 neighbourhood. far: the same at twice the spacing. offset: (Q, 3).
-        For voxels that are asked about equal to translate_blocks.
+        For voxels that are asked about equal to what the blocks give.
         """
         near_features, far_features = state_features(near), state_features(far)
         context = _gathered(self.near, near_features) + _gathered(self.far, far_features)
-        return self._decide(F.gelu(context), near_features[:, _CENTRE], offset)
+        return self.decide(F.gelu(context), near_features[:, _CENTRE], offset)
 
-    def _decide(
+    def decide(
         self, context: torch.Tensor, features: torch.Tensor, offset: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """TSDF and occupancy logit, (n,) each, from (n, width) of the surroundings and (n, F) of the voxels."""
+        """TSDF in truncations and occupancy logit, (n,) each, from (n, width) and (n, F) of Surroundings.
+
+        offset: (3,) or (n, 3) of the point from its voxel's centre, in voxels.
+        """
         hidden = context
         for layer, shift in zip(self.hidden, self.inside.shifts, strict=True):
             hidden = F.gelu(layer(torch.cat((hidden, features), dim=-1)) + shift(offset))
@@ -128,20 +132,6 @@ class _Inside(nn.Module):
 
 
 @torch.no_grad()
-def translate(
-    translator: TranslatorNetwork, latent: BlockGrid, keys: torch.Tensor, subdivision: int = 1
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Translates the (N, 3) blocks of a latent map, a few at a time: (keys, TSDF in truncations, occupancy).
-
-    subdivision: points per voxel and axis. The results are (B, 512, subdivision^3), points in the order x, y, z.
-    """
-    steps = (torch.arange(subdivision, device=latent.device) + 0.5) / subdivision - 0.5
-    offsets = torch.cartesian_prod(steps, steps, steps)
-    for some in keys.split(_BLOCKS_AT_ONCE) if len(keys) else ():
-        yield some, *translator.translate_blocks(states_with_halo(latent, some), offsets)
-
-
-@torch.no_grad()
 def translate_points(
     translator: TranslatorNetwork, latent: BlockGrid, voxels: torch.Tensor, offsets: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -157,7 +147,7 @@ def translate_points(
         tsdf, occupancy_logit = translator(near, far, offset)
         asked = (near[:, _SELF_AND_SIX, WEIGHT] > 0).any(-1)  # as asked_in_blocks
         parts.append(
-            [torch.where(asked, *part) for part in zip((tsdf, torch.sigmoid(occupancy_logit)), _FREE, strict=True)]
+            [torch.where(asked, *part) for part in zip((tsdf, torch.sigmoid(occupancy_logit)), FREE_SPACE, strict=True)]
         )
     tsdf, occupancy = (torch.cat(part) for part in zip(*parts, strict=True))
     return tsdf, occupancy

@@ -66,6 +66,10 @@ class LatentCopy:
         """Blocks that changed since `take_changed`."""
         return len(self._changed)
 
+    def warm_up(self) -> None:
+        """Has ready what the first message would otherwise wait for."""
+        self._surface_of(BlockGrid(self._channels, 1.0, self._device)).warm_up()
+
     def take_changed(self) -> torch.Tensor:
         """(N, 3) blocks that changed since the last call."""
         changed, self._changed = self._changed, self._changed[:0]
@@ -107,9 +111,12 @@ class LatentCopy:
             self.refills += 1
             return
         latent = BlockGrid(self._channels, message.voxel_size_m, self._device, torch.float16, self._max_bytes)
-        self.surface = SurfaceMap(latent, self._model.translator)
+        self.surface = self._surface_of(latent)
         self._map_of_surface = message.map_id
         self.starts += 1
+
+    def _surface_of(self, latent: BlockGrid) -> SurfaceMap:
+        return SurfaceMap(latent, self._model.translator)
 
     def _write(self, surface: SurfaceMap, message: BlockMessage) -> None:
         latent, keys, removed = surface.latent, torch.from_numpy(message.keys), torch.from_numpy(message.removed)

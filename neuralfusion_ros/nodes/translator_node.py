@@ -48,6 +48,7 @@ class TranslatorNode(MappingNode):
         self._model, self._device = load_model_for(self._options)
         self._copy = LatentCopy(self._model, self._device, self._options.max_map_bytes)
         self.get_logger().info(f"model {self._model.name}, device {self._device}")
+        self._copy.warm_up()
 
     def go(self) -> None:
         blocks = self.keep(

@@ -6,7 +6,8 @@ from __future__ import annotations
 import torch
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
-from neuralfusion_ros.mapping.fusion_steps import can_compile, fusion_steps
+from neuralfusion_ros.mapping.compiled import can_compile
+from neuralfusion_ros.mapping.fusion_steps import fusion_steps
 from neuralfusion_ros.mapping.integrate import VoxelUpdates, integrate, look_up_updates, visible_blocks
 from neuralfusion_ros.mapping.model import LatentModel
 from neuralfusion_ros.mapping.settings import MapSettings

@@ -172,11 +172,12 @@ def test_a_voxel_is_what_a_query_at_its_centre_says():
     latent.allocate(torch.tensor([[0, 0, 0], [0, 1, 0]]))
     latent.values[..., :4] = torch.rand(2, BLOCK_VOXELS, 4) * (torch.rand(2, BLOCK_VOXELS, 1) > 0.4)
     latent.values[..., 1] = latent.values[..., 1] * 2 - 1
-    surface = SurfaceMap(latent, TranslatorNetwork(4, width=8))
+    translator = TranslatorNetwork(4, width=8)
+    surface = SurfaceMap(latent, translator)
     surface.mark_changed(latent.keys)
     surface.translate()
     centres = (surface.grid.keys[:, None] * BLOCK_SIZE + voxel_offsets() + 0.5) * VOXEL_M
-    expected = query(latent, surface.translator, centres.reshape(-1, 3).double().numpy()).state
+    expected = query(latent, translator, centres.reshape(-1, 3).double().numpy()).state
     found = surface.voxel_states(torch.arange(2)).reshape(-1).numpy()
     assert set(expected) == {UNKNOWN, FREE_SPACE, OCCUPIED}
     np.testing.assert_array_equal(found, expected)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
-from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, BlockGrid, voxel_offsets
+from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BlockGrid, voxel_offsets
 from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS, read_states, voxel_rows
 from neuralfusion_ros.mapping.meshing import Mesh, mesh_volume
 from neuralfusion_ros.mapping.surface_map import (
@@ -17,20 +17,22 @@ from neuralfusion_ros.mapping.surface_map import (
     SurfaceMap,
 )
 from neuralfusion_ros.mapping.translate import TranslatorNetwork
-from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, WEIGHT, n_channels
+from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, FREE, MEAN, WEIGHT, n_channels
 
 VOXEL_M = 0.05
 TRUNCATION_M = TRUNCATION_VOXELS * VOXEL_M
 LATENT_CHANNELS = 1
 CHUNK_VOXELS = CHUNK_BLOCKS * BLOCK_SIZE
+_MEAN = 1  # among the features of a voxel
 
 
 class PassOn(TranslatorNetwork):
     """TSDF: the running mean of the voxel, growing upwards inside it. Occupancy: its latent number."""
 
-    def translate_blocks(self, states: torch.Tensor, offsets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        inner = states[:, 2:-2, 2:-2, 2:-2].reshape(len(states), BLOCK_VOXELS, -1, 1).float()
-        return inner[:, :, MEAN] + offsets[:, 2] / TRUNCATION_VOXELS, inner[:, :, 4].expand(-1, -1, len(offsets))
+    def decide(
+        self, context: torch.Tensor, features: torch.Tensor, offset: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        return features[:, _MEAN] + offset[..., 2] / TRUNCATION_VOXELS, torch.logit(features[:, EVIDENCE_FEATURES])
 
 
 def surface_map(latent: BlockGrid, subdivision: int = 1) -> SurfaceMap:

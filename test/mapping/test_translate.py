@@ -6,7 +6,8 @@ import torch
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_VOXELS, BlockGrid, voxel_offsets
 from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS, read_states, voxel_rows
-from neuralfusion_ros.mapping.translate import HALO, TranslatorNetwork, states_with_halo, translate, translate_points
+from neuralfusion_ros.mapping.translate import HALO, TranslatorNetwork, states_with_halo, translate_points
+from neuralfusion_ros.mapping.translation import Translation
 from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, VARIANCE, WEIGHT, n_channels, state_features
 
 LATENT_CHANNELS = 4
@@ -39,7 +40,7 @@ def perturbed(latent_channels: int = LATENT_CHANNELS) -> TranslatorNetwork:
 
 def translated(network: TranslatorNetwork, grid: BlockGrid, keys: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """TSDF and occupancy, (N, 512) each, at the centres of the voxels, in the order of the keys."""
-    parts = list(translate(network, grid, keys))
+    parts = list(Translation(network, grid)(keys))
     assert torch.equal(torch.cat([part[0] for part in parts]), keys)
     return torch.cat([part[1] for part in parts])[..., 0], torch.cat([part[2] for part in parts])[..., 0]
 
@@ -76,7 +77,7 @@ def test_blocks_equal_single_voxels():
 def test_subdivided_blocks_equal_points(subdivision):
     """The points of a voxel are the centres of its parts, x slowest."""
     grid, network = random_map(), perturbed()
-    parts = list(translate(network, grid, KEYS, subdivision))
+    parts = list(Translation(network, grid, subdivision)(KEYS))
     tsdf, occupancy = (torch.cat([part[i] for part in parts]) for i in (1, 2))
     assert tsdf.shape == (len(KEYS), 512, subdivision**3)
     voxels = (KEYS[:, None] * 8 + voxel_offsets()).reshape(-1, 3)
@@ -147,7 +148,7 @@ def test_no_blocks_and_many_blocks():
     network = perturbed()
     keys = torch.cartesian_prod(torch.arange(6), torch.arange(6), torch.arange(5))
     grid = random_map(keys)
-    assert list(translate(network, grid, keys[:0])) == []
+    assert list(Translation(network, grid)(keys[:0])) == []
     whole, _ = translated(network, grid, keys)
     torch.testing.assert_close(whole[-3:], translated(network, grid, keys[-3:])[0], atol=1e-5, rtol=1e-5)
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
+from neuralfusion_ros.mapping.compiled.evidence import LOG1P_THIRD, evidence_features
 from neuralfusion_ros.mapping.compiled.half import to_float
 from neuralfusion_ros.mapping.compiled.jit import kernel
 from neuralfusion_ros.mapping.compiled.table import Table, find, pack, table_of
@@ -19,12 +20,7 @@ from neuralfusion_ros.mapping.compiled.world_rays import Floats, WorldRays
 from neuralfusion_ros.mapping.extract import SAMPLES, TRUNCATION_VOXELS
 from neuralfusion_ros.mapping.fuse import SAMPLE_FEATURES
 from neuralfusion_ros.mapping.ray_image import RAY_FEATURES, RayImage
-from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, VARIANCE, WEIGHT
-
-# log1p of every half, by its bits: weights and votes are stored in half precision.
-_LOG1P_THIRD: Floats = (
-    torch.from_numpy(np.arange(0x10000, dtype=np.uint16).view(np.float16).astype(np.float32)).log1p_().div_(3).numpy()
-)
+from neuralfusion_ros.mapping.voxel_state import MEAN, WEIGHT
 
 
 def network_inputs(grid: BlockGrid, rays: RayImage, world: WorldRays) -> torch.Tensor:
@@ -32,7 +28,7 @@ def network_inputs(grid: BlockGrid, rays: RayImage, world: WorldRays) -> torch.T
     inputs = np.zeros((len(world.depth_m), RAY_FEATURES + SAMPLES * SAMPLE_FEATURES), np.float32)
     halves = grid.values.numpy().view(np.uint16)
     ray_features = rays.features.flatten(end_dim=1).numpy()
-    _network_inputs(halves, table_of(grid.index), world, ray_features, _LOG1P_THIRD, inputs)
+    _network_inputs(halves, table_of(grid.index), world, ray_features, LOG1P_THIRD, inputs)
     return torch.from_numpy(inputs).reshape(*rays.depth_m.shape, -1)
 
 
@@ -77,13 +73,6 @@ def _sample_features(
     state: npt.NDArray[np.uint16], distance: np.float32, log1p_third: Floats, features: Floats
 ) -> None:
     """Features of one sample, as network_inputs of the reference orders them."""
-    weight, mean, free = to_float(state[WEIGHT]), to_float(state[MEAN]), to_float(state[FREE])
-    free_share = free / max(weight + free, np.float32(1e-2))
-    variance = max(to_float(state[VARIANCE]), np.float32(0))
-    features[0] = min(max(mean - distance, np.float32(-1)), np.float32(1)) if weight > 0 else np.float32(0)
-    features[1] = log1p_third[state[WEIGHT]]
-    features[2] = mean
-    features[3] = mean * (np.float32(1) - free_share) + free_share
-    features[4] = log1p_third[state[FREE]]
-    features[5] = np.sqrt(variance + np.float32(1e-6)) - np.float32(1e-3)
-    features[6] = free_share
+    evidence_features(state, log1p_third, features[1:])
+    closer = to_float(state[MEAN]) - distance
+    features[0] = min(max(closer, np.float32(-1)), np.float32(1)) if to_float(state[WEIGHT]) > 0 else np.float32(0)

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The innermost loop of a convolution, written in LLVM's vectors.
+
+Compiled from Python the sums would go to memory and back at every step. Here they stay in registers, and every weight
+that is loaded serves two places.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+PLACES = 2
+OUTPUTS = 32
+_LANES = 8
+_VECTORS = OUTPUTS // _LANES
+
+_FLOAT, _COUNT, _LANE = ir.FloatType(), ir.IntType(64), ir.IntType(32)
+_VECTOR = ir.VectorType(_FLOAT, _LANES)
+_FLOAT_BYTES = 4
+_FUSED = ("contract",)  # a product and a sum may be one instruction
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def add_products(
+    _typing_context: Any, _sums: Any, _inputs: Any, _step: Any, _runs: Any, _run_step: Any, _length: Any, _weights: Any
+) -> Any:
+    """sums[p, o] += inputs[p * step + r * run_step + k] * weights[r * length + k, o], over r < runs and k < length.
+
+    sums, inputs, weights: addresses of float32: of (PLACES, OUTPUTS) sums, of the first input of the first place, and
+    of (runs * length, OUTPUTS) weights. step, run_step: counted in floats.
+    """
+    return types.void(*[types.intp] * 7), _generate
+
+
+def _generate(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+    sums, inputs, step, runs, run_step, length, weights = args
+    sums, weights = (builder.inttoptr(address, _VECTOR.as_pointer()) for address in (sums, weights))
+    inputs = builder.inttoptr(inputs, _FLOAT.as_pointer())
+    # LLVM keeps them in registers: nothing else has their address.
+    registers = [cgutils.alloca_once_value(builder, _load(builder, sums, n)) for n in range(PLACES * _VECTORS)]
+    row = cgutils.alloca_once_value(builder, _COUNT(0))
+    with cgutils.for_range(builder, runs) as run, cgutils.for_range(builder, length) as element:
+        at = builder.add(builder.mul(run.index, run_step), element.index)
+        here = [_spread(builder, inputs, builder.add(at, builder.mul(step, _COUNT(p)))) for p in range(PLACES)]
+        for n in range(_VECTORS):
+            weight = _load(builder, weights, builder.add(builder.load(row), _COUNT(n)))
+            for place, value in enumerate(here):
+                register = registers[place * _VECTORS + n]
+                product = builder.fmul(value, weight, flags=_FUSED)
+                builder.store(builder.fadd(builder.load(register), product, flags=_FUSED), register)
+        builder.store(builder.add(builder.load(row), _COUNT(_VECTORS)), row)
+    for n, register in enumerate(registers):
+        builder.store(builder.load(register), builder.gep(sums, [_COUNT(n)])).align = _FLOAT_BYTES
+    return context.get_dummy_value()
+
+
+def _load(builder: Any, vectors: Any, index: Any) -> Any:
+    """One vector; it need not lie at a multiple of its size."""
+    number = index if isinstance(index, ir.Value) else _COUNT(index)
+    loaded = builder.load(builder.gep(vectors, [number]))
+    loaded.align = _FLOAT_BYTES
+    return loaded
+
+
+def _spread(builder: Any, floats: Any, index: Any) -> Any:
+    """One float in every lane."""
+    nothing = ir.Constant(_VECTOR, ir.Undefined)
+    first = builder.insert_element(nothing, builder.load(builder.gep(floats, [index])), _LANE(0))
+    return builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(_LANE, _LANES), [0] * _LANES))

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blocks of one latent map through the translator, in plain torch: the reference, and what a GPU runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+
+from neuralfusion_ros.mapping.block_grid import BLOCK_VOXELS, BlockGrid
+from neuralfusion_ros.mapping.compiled import check_can_compile
+from neuralfusion_ros.mapping.translate import FREE_SPACE, Surroundings, TranslatorNetwork, states_with_halo
+
+
+class Translation:
+    """subdivision: points per voxel and axis."""
+
+    blocks_at_once: ClassVar[int] = 32  # more leave the cache of a processor
+
+    def __init__(self, network: TranslatorNetwork, latent: BlockGrid, subdivision: int = 1) -> None:
+        self.network, self.latent = network, latent
+        steps = (torch.arange(subdivision, device=latent.device) + 0.5) / subdivision - 0.5
+        self._offsets = torch.cartesian_prod(steps, steps, steps)
+
+    @torch.no_grad()
+    def __call__(self, keys: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Translates (N, 3) blocks, a few at a time: (keys, TSDF in truncations, occupancy).
+
+        The results are (B, 512, subdivision^3), points in the order x, y, z; free where the network is not asked.
+        """
+        for some in keys.split(self.blocks_at_once) if len(keys) else ():
+            found = self.surroundings(some)
+            shape = (len(some) * BLOCK_VOXELS, len(self._offsets))
+            tsdf, occupancy = (torch.full(shape, free, device=keys.device) for free in FREE_SPACE)
+            for k, offset in enumerate(self._offsets):
+                tsdf[found.asked, k], occupancy_logit = self.network.decide(found.context, found.centre, offset)
+                occupancy[found.asked, k] = torch.sigmoid(occupancy_logit)
+            yield some, *(values.unflatten(0, (-1, BLOCK_VOXELS)) for values in (tsdf, occupancy))
+
+    def warm_up(self) -> None:
+        """Compiles what is to be compiled, or reads it from its cache, so that the first blocks do not have to wait."""
+        list(self(torch.zeros((1, 3), dtype=torch.int64, device=self.latent.device)))
+
+    def surroundings(self, keys: torch.Tensor) -> Surroundings:
+        """What the network makes of the neighbourhoods in (B, 3) blocks."""
+        return self.network.surroundings(states_with_halo(self.latent, keys))
+
+
+def translation(compiled: bool, network: TranslatorNetwork, latent: BlockGrid, subdivision: int = 1) -> Translation:
+    """The translation, compiled or not. Raises ValueError when it cannot be compiled."""
+    if not compiled:
+        return Translation(network, latent, subdivision)
+    check_can_compile(latent.device)
+    from neuralfusion_ros.mapping.compiled.translation import CompiledTranslation  # importing numba takes a while
+
+    return CompiledTranslation(network, latent, subdivision)
