@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +13,12 @@ import torch
 from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, BlockGrid, voxel_offsets
 from neuralfusion_ros.mapping.block_index import pack_keys, unpack_keys
 from neuralfusion_ros.mapping.compiled import can_compile
-from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS, read_states
+from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS
 from neuralfusion_ros.mapping.meshing import Mesh, mesh_volume, weld
 from neuralfusion_ros.mapping.query import FREE_SPACE, OCCUPIED, UNKNOWN
 from neuralfusion_ros.mapping.translate import TranslatorNetwork
 from neuralfusion_ros.mapping.translation import translation
-from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, WEIGHT
+from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, N_EVIDENCE, WEIGHT
 
 CHUNK_BLOCKS = 4
 _TSDF, _OCCUPANCY, _WEIGHT, _USABLE = range(4)
@@ -96,21 +97,25 @@ class SurfaceMap:
     def translate(self, max_blocks: int | None = None) -> int:
         """Translates waiting blocks, at most `max_blocks`. Returns how many."""
         now, self._pending = self._pending[:max_blocks], self._pending[len(self._pending[:max_blocks]) :]
-        for keys, tsdf, occupancy in self._translation(unpack_keys(now)):
-            state = self.latent.values[self.latent.find(keys)].float()
-            weight, free = state[..., WEIGHT, None], state[..., FREE, None]
-            usable = (free > 0) | ((weight > 0) & (state[..., MEAN, None] > _LEAST_MEAN))
-            values = torch.stack((tsdf, occupancy, (weight + free).expand_as(tsdf), usable.expand_as(tsdf)), dim=-1)
-            fine_keys, fine_values = _subdivided(keys, values, self._subdivision)
-            self.grid.set_blocks(fine_keys, fine_values)
-            self._mark_chunks(fine_keys)
+        keys = unpack_keys(now)
+        fine_keys = _parts(keys, self._subdivision)
+        # For all blocks at once, because every search has a price of its own.
+        self.grid.allocate(fine_keys.reshape(-1, 3))
+        self._mark_chunks(fine_keys.reshape(-1, 3))
+        rows, latent_rows, done = self.grid.find(fine_keys), self.latent.find(keys), 0
+        for some, tsdf, occupancy in self._translation(keys):
+            first, done = done, done + len(some)
+            values = _values(self.latent.values[latent_rows[first:done], :, :N_EVIDENCE].float(), tsdf, occupancy)
+            at, parts = rows[first:done].reshape(-1), _subdivided(values, self._subdivision)
+            has_room = at >= 0
+            self.grid.values[at[has_room]] = parts[has_room].to(self.grid.values.dtype)
         return len(now)
 
     def mesh_changed_chunks(self) -> dict[tuple[int, int, int], Mesh]:
         """Meshes of the chunks that changed since the last call; one without triangles is to be deleted."""
-        changed = {}
-        for chunk in sorted(self._changed_chunks):
-            mesh = self._mesh_chunk(chunk)
+        changed, chunks = {}, sorted(self._changed_chunks)
+        for chunk, rows in zip(chunks, self._chunk_rows(chunks), strict=True):
+            mesh = self._mesh_chunk(chunk, rows)
             if len(mesh.triangles):
                 changed[chunk] = self._meshes[chunk] = mesh
             elif self._meshes.pop(chunk, None) is not None:
@@ -155,36 +160,47 @@ class SurfaceMap:
         below_and_own = torch.stack((keys - 1, keys), dim=1)
         chunks = torch.div(below_and_own, CHUNK_BLOCKS, rounding_mode="floor")
         pick = torch.cartesian_prod(*[torch.arange(2, device=keys.device)] * 3)
-        touched = torch.stack([chunks[:, pick[:, axis], axis] for axis in range(3)], dim=-1).reshape(-1, 3)
-        self._changed_chunks.update((x, y, z) for x, y, z in touched.unique(dim=0).tolist())
+        touched = torch.stack([chunks[:, pick[:, axis], axis] for axis in range(3)], dim=-1)
+        distinct = unpack_keys(pack_keys(touched.reshape(-1, 3)).unique())  # far faster than rows of three
+        self._changed_chunks.update((x, y, z) for x, y, z in distinct.tolist())
 
-    def _mesh_chunk(self, chunk: tuple[int, int, int]) -> Mesh:
-        device = self.grid.device
-        axis = torch.arange(CHUNK_BLOCKS + 1, device=device)
-        blocks = torch.tensor(chunk, device=device) * CHUNK_BLOCKS + torch.cartesian_prod(axis, axis, axis)
-        rows = self.grid.find(blocks)
-        voxels = rows[:, None] * BLOCK_VOXELS + torch.arange(BLOCK_VOXELS, device=device)
-        values = read_states(self.grid, torch.where(rows[:, None] < 0, -1, voxels))
-        n = CHUNK_BLOCKS + 1
-        volume = values.reshape(n, n, n, BLOCK_SIZE, BLOCK_SIZE, BLOCK_SIZE, -1).permute(0, 3, 1, 4, 2, 5, 6)
-        end = CHUNK_BLOCKS * BLOCK_SIZE + 1
-        volume = volume.reshape(*([n * BLOCK_SIZE] * 3), -1)[:end, :end, :end].cpu()
+    def _chunk_rows(self, chunks: Sequence[tuple[int, int, int]]) -> torch.Tensor:
+        """(N, 125) rows of the blocks that the cells of each chunk read: its own and the first ones beyond."""
+        axis = torch.arange(CHUNK_BLOCKS + 1, device=self.grid.device)
+        firsts = torch.tensor(chunks, dtype=torch.int64, device=self.grid.device).reshape(-1, 1, 3) * CHUNK_BLOCKS
+        return self.grid.find(firsts + torch.cartesian_prod(axis, axis, axis))
+
+    def _mesh_chunk(self, chunk: tuple[int, int, int], rows: torch.Tensor) -> Mesh:
+        blocks = self.grid.values.new_zeros((len(rows), BLOCK_VOXELS, self.grid.channels))  # unusable where none is
+        there = (rows >= 0).nonzero().squeeze(-1)
+        blocks[there] = self.grid.values.index_select(0, rows[there])
+        tsdf, usable = (_volume(blocks[..., channel]).cpu().numpy() for channel in (_TSDF, _USABLE))
         first_voxel = np.array(chunk, dtype=np.int64) * CHUNK_BLOCKS * BLOCK_SIZE
-        tsdf = np.ascontiguousarray(volume[..., _TSDF].numpy())
-        return mesh_volume(tsdf, volume[..., _USABLE].numpy() > 0, first_voxel, self.grid.voxel_size_m)
+        return mesh_volume(tsdf.astype(np.float32), usable > 0, first_voxel, self.grid.voxel_size_m)
 
 
-def _subdivided(keys: torch.Tensor, values: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """(B, 3) blocks and (B, 512, n^3, C) values at n^3 points of every voxel to blocks of a grid n times as fine.
+def _volume(blocks: torch.Tensor) -> torch.Tensor:
+    """(125, 512) numbers of the voxels of 5x5x5 blocks to the (33, 33, 33) that the cells of a chunk read."""
+    n, s, end = CHUNK_BLOCKS + 1, BLOCK_SIZE, CHUNK_BLOCKS * BLOCK_SIZE + 1
+    volume = blocks.reshape(n, n, n, s, s, s).permute(0, 3, 1, 4, 2, 5).reshape(n * s, n * s, n * s)
+    return volume[:end, :end, :end]
 
-    Returns (B * n^3, 3) coordinates and (B * n^3, 512, C) values.
-    """
+
+def _values(state: torch.Tensor, tsdf: torch.Tensor, occupancy: torch.Tensor) -> torch.Tensor:
+    """(B, 512, 4) evidence, and (B, 512, K) of the points in every voxel, to their (B, 512, K, 4) values."""
+    weight, free = state[..., WEIGHT, None], state[..., FREE, None]
+    usable = (free > 0) | ((weight > 0) & (state[..., MEAN, None] > _LEAST_MEAN))
+    return torch.stack((tsdf, occupancy, (weight + free).expand_as(tsdf), usable.expand_as(tsdf)), dim=-1)
+
+
+def _subdivided(values: torch.Tensor, n: int) -> torch.Tensor:
+    """(B, 512, n^3, C) values at n^3 points of every voxel to the (B * n^3, 512, C) of blocks n times as fine."""
     if n == 1:
-        return keys, values[:, :, 0]
+        return values[:, :, 0]
     s, channels = BLOCK_SIZE, values.shape[-1]
     fine = values.reshape(-1, s, s, s, n, n, n, channels).permute(0, 1, 4, 2, 5, 3, 6, 7)
     fine = fine.reshape(-1, n, s, n, s, n, s, channels).permute(0, 1, 3, 5, 2, 4, 6, 7)
-    return _parts(keys, n).reshape(-1, 3), fine.reshape(-1, BLOCK_VOXELS, channels)
+    return fine.reshape(-1, BLOCK_VOXELS, channels)
 
 
 def _parts(keys: torch.Tensor, n: int) -> torch.Tensor:
