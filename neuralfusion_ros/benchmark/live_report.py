@@ -19,9 +19,9 @@ NAME = "live"
 PERCENTILES = (50, 95)
 
 _TEXT = """The fusion node and the translator node run as processes of their own. A third process is the camera, and
-hears what they publish, over the real middleware. Images carry the time at which they are sent. A delay is the time from
-that to the arrival of the first message which, with those before it, shows all of the image. Frames that were dropped
-have the delay of the next one that was used."""
+hears what they publish, over the real middleware. Images carry the time at which they are sent. A delay is the time
+from that to the arrival of the first message which, with those before it, shows all of the image. Frames that were
+dropped have the delay of the next one that was used."""
 
 _SUSTAINED = """Three images wait or are in work at any time: the next one is sent when the fusion node says that one is
 done. So it never waits for an image, and drops none."""

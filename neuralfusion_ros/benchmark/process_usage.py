@@ -17,7 +17,7 @@ def is_known() -> bool:
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory of the process that is in RAM, with the shared memory that it has touched. Raises OSError if it is gone."""
+    """Memory of the process in RAM, with the shared memory that it has touched. Raises OSError if it is gone."""
     return int((_PROC / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
