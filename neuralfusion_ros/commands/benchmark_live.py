@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -112,7 +113,9 @@ def _measure(
     with LiveWatcher(LiveCamera(frames, camera, "odom")) as watcher, NodeProcesses(logs) as nodes:
         graph = MappingGraph(nodes, watcher)
         graph.start(common | fusion, common | {"mesh_rate_hz": rates["mesh_rate"]})
-        return LiveRun(graph, nodes, watcher, plan).measure()
+        measured = LiveRun(graph, nodes, watcher, plan).measure()
+    shutil.rmtree(logs)  # stays when a node fails, which says where it is
+    return measured
 
 
 def _command(args: argparse.Namespace, name: str) -> str:

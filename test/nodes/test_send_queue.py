@@ -46,7 +46,7 @@ def test_removals_belong_to_the_image():
     queue = SendQueue()
     queue.add(line(4), NONE, 10)
     queue.add(NONE, line(2), 20)
-    assert stamps(queue) == [10, 20]
+    assert stamps(queue) == [0, 20]  # the removals, then the two blocks that stay
 
 
 def test_an_image_that_changed_nothing_is_sent_at_once():
