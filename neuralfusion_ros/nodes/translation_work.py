@@ -151,7 +151,9 @@ class TranslationWork:
         busy = wanted and rest_s == 0 and self._translate_slice()
         waits = [ask_wait_s, 0.0 if busy else None, rest_s or None]
         surface = self.copy.surface
-        if mesh_wanted and surface:
+        # A new map is shown when there is something to show: an empty message would use up the turn of the mesh.
+        is_blank = rest_s > 0 and surface is not None and surface.grid.n_blocks == 0
+        if mesh_wanted and surface and not is_blank:
             waits.append(self._publish_mesh(surface))
         if tsdf_wanted and surface:
             waits.append(self._publish_tsdf(surface))
