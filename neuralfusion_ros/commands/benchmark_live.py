@@ -75,7 +75,7 @@ def run_live(args: argparse.Namespace, name: str, frames: Sequence[Frame], camer
         "voxel size": f"{args.voxel_size:g} m, depth up to {args.max_depth:g} m",
         "rates": f"images {rates['rate']:g} Hz, latent_blocks {rates['publish_rate']:g} Hz, "
         f"mesh {rates['mesh_rate']:g} Hz",
-        "device": str(chosen_device(args)),
+        "model, device": f"{Path(args.model).name}, {chosen_device(args)}",
         "threads": f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS')}",
         "load": f"{os.getloadavg()[0]:.1f} processes on average in the last minute, those of the benchmark included",
         "command": _command(args, name),
@@ -119,5 +119,7 @@ def _measure(
 
 
 def _command(args: argparse.Namespace, name: str) -> str:
-    given = [f"--{key.replace('_', '-')} {getattr(args, key):g}" for key in ("minutes", *RATES) if getattr(args, key)]
+    """To repeat it. The model's path and the files that are written are not part of it."""
+    numbers = [*((key, getattr(args, key)) for key in ("frames", "minutes", *RATES)), ("voxel_size", args.voxel_size)]
+    given = [f"--{key.replace('_', '-')} {value:g}" for key, value in numbers if value is not None]
     return " ".join(["neuralfusion benchmark --live", *([name] if args.input else []), *given])
