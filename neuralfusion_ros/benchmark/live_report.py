@@ -117,7 +117,7 @@ def _figure(measured: LiveMeasured) -> Figure:
         for node, resident in memory.resident_bytes.items():
             panels[1].plot(np.array(memory.times_s) / 60, np.array(resident) / 1e6, label=node)
         panels[1].set(xlabel="minutes", ylabel="resident memory, MB")
-        panels[1].set_ylim(bottom=0)
+        panels[1].set_ylim(0, 1.1 * max(map(max, memory.resident_bytes.values())) / 1e6)
         panels[1].legend(fontsize="small")
     return figure
 
