@@ -16,6 +16,13 @@ from neuralfusion_ros.benchmark.growth import time_growth
 from neuralfusion_ros.benchmark.limits import least_ms, macs_per_ray, measure_limits
 from neuralfusion_ros.benchmark.report import NAME, Measured, numbers, page
 from neuralfusion_ros.benchmark.surfacing import time_surface
+from neuralfusion_ros.commands.benchmark_live import (
+    LIVE_FRAMES,
+    add_live_options,
+    check_live_options,
+    refuse_live_options,
+    run_live,
+)
 from neuralfusion_ros.commands.demo_recording import CAMERA, demo_frames
 from neuralfusion_ros.commands.errors import CommandError
 from neuralfusion_ros.commands.frame_statistics import peak_rss_bytes, write_json
@@ -36,10 +43,14 @@ from neuralfusion_ros.mapping.surface_map import SurfaceMap
 _EXAMPLE = """examples:
   neuralfusion benchmark
   neuralfusion benchmark data/kitchen --json kitchen.json
+  neuralfusion benchmark --live --minutes 10
 
 Without INPUT the frames are those of the demo's room. All ways to fuse get the same frames in turns, in one process, so
-their ratios hold even when the machine is busy; for the milliseconds it should be idle."""
+their ratios hold even when the machine is busy; for the milliseconds it should be idle.
+With --live the nodes run as processes of their own, and the delays from an image to the map and to the mesh, the CPU
+and the memory that they take are measured over the middleware."""
 
+_FRAMES = 60
 _CHANGED_BLOCKS = 1000
 _GROWTH = {"cpu": (1_000, 10_000, 50_000), "cuda": (1_000, 10_000, 50_000, 500_000)}
 
@@ -54,9 +65,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("input", metavar="INPUT", nargs="?", help="a recording, as for `fuse`")
-    parser.add_argument("--frames", metavar="N", type=int, default=60, help="how many (default %(default)s)")
+    parser.add_argument(
+        "--frames", metavar="N", type=int, help=f"how many (default {_FRAMES}, {LIVE_FRAMES} with --live)"
+    )
     parser.add_argument("--json", metavar="F.json", type=Path, help="write the numbers here")
-    parser.add_argument("--output", metavar="DIR", type=Path, help=f"write {NAME}.md, .json and .png into this folder")
+    parser.add_argument(
+        "--output", metavar="DIR", type=Path, help="write the page, .md, .json and .png, into this folder"
+    )
+    add_live_options(parser)
     add_map_options(parser)
     parser.set_defaults(run=run)
 
@@ -65,7 +81,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Measure and print the page. Raises CommandError and the like."""
     _check_options(args)
-    frames, camera = _frames(args.input, args.frames)
+    frames, camera = _frames(args.input, args.frames or (LIVE_FRAMES if args.live else _FRAMES))
+    if args.live:
+        return run_live(args, _name(args.input), frames, camera)
     measured = _measure(args, frames, camera)
     conditions = {
         "frames": f"{len(frames)} of {_name(args.input)}, {camera.width}x{camera.height}",
@@ -84,12 +102,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_options(args: argparse.Namespace) -> None:
-    if args.frames < 5:
+    if args.frames is not None and args.frames < 5:
         raise CommandError(f"--frames must be at least 5, got {args.frames}")
     if args.json is not None:
         check_writable(args.json, ".json")
     if args.output is not None and not args.output.is_dir():
         raise CommandError(f"there is no folder {args.output}")
+    if args.live:
+        check_live_options(args)
+    else:
+        refuse_live_options(args)
 
 
 def _name(source: str | None) -> str:

@@ -5,37 +5,27 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from std_srvs.srv import Trigger
 
 from neuralfusion_ros.commands.demo_plan import DemoPlan
 from neuralfusion_ros.commands.demo_watcher import DemoWatcher
+from neuralfusion_ros.commands.mapping_graph import FUSION, START_LIMIT_S, TRANSLATOR, MappingGraph, frames_done
 from neuralfusion_ros.commands.node_processes import NodeFailure, NodeProcesses
 from neuralfusion_ros.commands.progress import progress
 
-FUSION, TRANSLATOR, REPLAY = "fusion_node", "translator_node", "replay_node"
-_START_LIMIT_S = 90.0
+REPLAY = "replay_node"
 _SETTLE_LIMIT_S = 60.0
 _OUTPUT_LIMIT_S = 20.0
 
-_NOTHING: Mapping[str, str] = {}
 
-Parameters = Mapping[str, bool | float | str]
-
-
-class DemoGraph:
+class DemoGraph(MappingGraph):
     """The nodes of one demo. Every method raises NodeFailure or CommandError as soon as a node fails."""
 
-    def __init__(self, nodes: NodeProcesses, watcher: DemoWatcher) -> None:
-        self._nodes, self._watcher = nodes, watcher
+    _watcher: DemoWatcher
 
-    def start(self, fusion: Parameters, translator: Parameters) -> None:
-        """Start the two mapping nodes and wait until they are active."""
-        self._nodes.start(FUSION, fusion)
-        self._nodes.start(TRANSLATOR, translator)
-        for node in (FUSION, TRANSLATOR):
-            self._require(partial(self._is_active, node), _START_LIMIT_S, node, "is not active")
+    def __init__(self, nodes: NodeProcesses, watcher: DemoWatcher) -> None:
+        super().__init__(nodes, watcher)
 
     def play(self, plan: DemoPlan) -> float:
         """Play the recording and wait until all of it is mapped and shown. Returns the seconds that this took."""
@@ -46,46 +36,27 @@ class DemoGraph:
 
             def ended() -> bool:
                 nonlocal shown
-                done = min(_frames_done(self._said(FUSION)), plan.frames)
+                done = min(frames_done(self.said(FUSION)), plan.frames)
                 if done > shown:
                     advance(done - shown)
                     shown = done
                 return self._nodes.has_ended(REPLAY)
 
-            self._require(ended, plan.duration_s + _START_LIMIT_S, REPLAY, "has not ended")
-            settled = _Settled(self._said)
-            self._require(lambda: ended() and settled(), _SETTLE_LIMIT_S, TRANSLATOR, settled)
-        self._require(lambda: self._watcher.markers > 0, _OUTPUT_LIMIT_S, TRANSLATOR, "sent no markers")
-        self._require(lambda: self._watcher.tsdf_points > 0, _OUTPUT_LIMIT_S, TRANSLATOR, "sent no TSDF")
+            self.require(ended, plan.duration_s + START_LIMIT_S, REPLAY, "has not ended")
+            settled = _Settled(self.said)
+            self.require(lambda: ended() and settled(), _SETTLE_LIMIT_S, TRANSLATOR, settled)
+        self.require(lambda: self._watcher.markers > 0, _OUTPUT_LIMIT_S, TRANSLATOR, "sent no markers")
+        self.require(lambda: self._watcher.tsdf_points > 0, _OUTPUT_LIMIT_S, TRANSLATOR, "sent no TSDF")
         return round(time.monotonic() - begin_s, 1)
 
     def save_mesh(self) -> None:
         """Have the translator write its mesh."""
         client = self._watcher.save_mesh
-        self._require(client.service_is_ready, _START_LIMIT_S, TRANSLATOR, "has no service save_mesh")
+        self.require(client.service_is_ready, START_LIMIT_S, TRANSLATOR, "has no service save_mesh")
         answer = client.call_async(Trigger.Request())
-        self._require(answer.done, _SETTLE_LIMIT_S, TRANSLATOR, "has not saved the mesh")
+        self.require(answer.done, _SETTLE_LIMIT_S, TRANSLATOR, "has not saved the mesh")
         if not answer.result().success:
             raise NodeFailure(f"{TRANSLATOR} could not save the mesh: {answer.result().message}")
-
-    def _is_active(self, node: str) -> bool:
-        return self._said(node).get("state") == "active"
-
-    def _said(self, node: str) -> Mapping[str, str]:
-        return self._watcher.diagnostics.get(node, _NOTHING)
-
-    def _require(self, condition: Callable[[], bool], limit_s: float, node: str, failure: object) -> None:
-        """Wait for the condition. failure: what the node has not done, as text; while it changes, there is hope."""
-
-        def checked() -> bool:
-            self._nodes.check()
-            return condition()
-
-        text = str(failure)
-        while not self._watcher.wait(checked, limit_s):
-            if str(failure) == text:
-                raise NodeFailure(f"{node} {text} after {limit_s:.0f} s; see {self._nodes.log(node)}")
-            text = str(failure)
 
 
 class _Settled:
@@ -113,7 +84,7 @@ class _Settled:
 
     def _missing(self) -> list[str]:
         fusion, translator = self._said(FUSION), self._said(TRANSLATOR)
-        frames = int(fusion.get("received", 0)) - _frames_done(fusion)
+        frames = int(fusion.get("received", 0)) - frames_done(fusion)
         counts = {
             "frames wait": frames,
             "blocks wait to be sent": int(fusion.get("blocks_to_send", 0)),
@@ -126,7 +97,3 @@ class _Settled:
         if behind or translator.get("map_id") != fusion.get("map_id"):
             missing.append(f"{behind} messages are on their way")
         return missing
-
-
-def _frames_done(fusion: Mapping[str, str]) -> int:
-    return sum(int(fusion.get(key, 0)) for key in ("integrated", "dropped", "rejected"))

@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
@@ -36,15 +33,6 @@ class DemoWatcher(WatchingNode):
         self._node.create_subscription(PointCloud2, "translator_node/tsdf", self._on_tsdf, _RELIABLE)
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, _RELIABLE)
         self.save_mesh = self._node.create_client(Trigger, "translator_node/save_mesh")
-
-    def wait(self, condition: Callable[[], bool], limit_s: float) -> bool:
-        """Receive until `condition` holds; False when it does not after `limit_s`."""
-        end_s = time.monotonic() + limit_s
-        while not condition():
-            if time.monotonic() > end_s:
-                return False
-            self._executor.spin_once(timeout_sec=0.1)
-        return True
 
     def _on_markers(self, message: bytes) -> None:
         markers = sum(len(marker.points) > 0 for marker in read_marker_array(message))

@@ -77,6 +77,10 @@ class NodeProcesses:
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
 
+    def pid(self, name: str) -> int:
+        """The process of a node."""
+        return self._processes[name].pid
+
     def log(self, name: str) -> Path:
         """The file with a node's output."""
         return self._log_folder / f"{name}.log"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TypeVar
@@ -55,3 +56,12 @@ class WatchingNode:
         end_s = time.monotonic() + seconds
         while (left_s := end_s - time.monotonic()) > 0:
             self._executor.spin_once(timeout_sec=left_s)
+
+    def wait(self, condition: Callable[[], bool], limit_s: float) -> bool:
+        """Receive until `condition` holds; False when it does not after `limit_s`."""
+        end_s = time.monotonic() + limit_s
+        while not condition():
+            if time.monotonic() > end_s:
+                return False
+            self._executor.spin_once(timeout_sec=0.1)
+        return True

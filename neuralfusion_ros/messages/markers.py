@@ -6,7 +6,7 @@ Every chunk of a mesh is one TRIANGLE_LIST marker with a stable id, so that a vi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -98,8 +98,24 @@ def marker_bytes(frame_id: str, stamp_ns: int, markers: Sequence[MarkerFields]) 
 
 def read_marker_array(data: bytes) -> list[MarkerContent]:
     """The markers of a serialised MarkerArray from any sender. Raises BadMessage 'cdr', 'truncated' or 'stamp'."""
+    return list(_markers(data))
+
+
+def stamp_of_markers(data: bytes) -> int:
+    """Nanoseconds of the first marker of a serialised MarkerArray; 0 without markers. Raises BadMessage as above."""
     reader = CdrReader(data)
-    return [_read_marker(reader) for _ in range(reader.uint32())]
+    return reader.header()[1] if reader.uint32() else 0
+
+
+def has_triangles(data: bytes) -> bool:
+    """Whether a marker of a serialised MarkerArray has points; reads no further. Raises BadMessage as above."""
+    return any(len(marker.points) > 0 for marker in _markers(data))
+
+
+def _markers(data: bytes) -> Iterator[MarkerContent]:
+    reader = CdrReader(data)
+    for _ in range(reader.uint32()):
+        yield _read_marker(reader)
 
 
 _NO_POINTS = np.zeros((0, 3))

@@ -11,8 +11,8 @@ from rclpy.duration import Duration
 from rclpy.publisher import Publisher
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_VOXELS, BlockGrid
-from neuralfusion_ros.mapping.block_index import pack_keys, unpack_keys
 from neuralfusion_ros.messages.latent_blocks import BlockMessage, encode_blocks
+from neuralfusion_ros.nodes.send_queue import SendQueue
 
 BLOCKS_PER_MESSAGE = 64
 # Of about 0.8 MB each: together they fit into the shared memory of the DDS profile and into a receiver's history.
@@ -26,6 +26,7 @@ _ECHOES, _ECHO_AFTER_S = 3, 0.4
 class BlockSender:
     """Keeps the blocks that wait to be sent, oldest change first. For one thread.
 
+    A message carries the stamp of the newest image that is sent completely with it, 0 before there is one.
     map_id: of the present map. sequence: of the next message.
 
     publisher: of `latent_blocks`. frame_id: of the map. model_hash: of the model that makes the values.
@@ -34,7 +35,7 @@ class BlockSender:
     def __init__(self, publisher: Publisher, frame_id: str, model_hash: int) -> None:
         self._publisher = publisher
         self.frame_id, self._model_hash = frame_id, model_hash
-        self._waiting = self._removed = torch.zeros(0, dtype=torch.int64)
+        self._queue = SendQueue()
         self._unacknowledged, self._held_since_s = 0, 0.0
         self._echoes_left, self._sent_s = 0, 0.0
         self._begin_map()
@@ -42,12 +43,12 @@ class BlockSender:
     @property
     def waiting(self) -> int:
         """Blocks that wait to be sent."""
-        return len(self._waiting)
+        return self._queue.n_blocks
 
     @property
     def has_work(self) -> bool:
         """Something waits to be sent, be it only the news that the map is empty."""
-        return self.waiting > 0 or len(self._removed) > 0 or self._first_of_full
+        return not self._queue.is_empty or self._first_of_full
 
     def has_receivers(self) -> bool:
         """Somebody listens."""
@@ -58,20 +59,16 @@ class BlockSender:
         self._begin_map()
         self._first_of_full = True
 
-    def add(self, changed: torch.Tensor, removed: torch.Tensor) -> None:
-        """(N, 3) blocks that are new or changed and (R, 3) blocks that left the map."""
-        here, gone = pack_keys(changed.cpu()).unique(), pack_keys(removed.cpu()).unique()
-        waiting = self._waiting[~torch.isin(self._waiting, gone)]
-        self._waiting = torch.cat((waiting, here[~torch.isin(here, waiting)]))
-        self._removed = torch.cat((self._removed, gone)).unique()
-        self._removed = self._removed[~torch.isin(self._removed, here)]
+    def add(self, changed: torch.Tensor, removed: torch.Tensor, stamp_ns: int) -> None:
+        """(N, 3) blocks that are new or changed and (R, 3) blocks that left the map, up to the image of that stamp."""
+        self._queue.add(changed, removed, stamp_ns)
 
     def resend(self, grid: BlockGrid) -> None:
         """Begins to send the whole map once more."""
-        self._waiting, self._removed = pack_keys(grid.keys.cpu()), self._removed[:0]
+        self._queue.begin_again(grid.keys)
         self._first_of_full = True
 
-    def send(self, grid: BlockGrid, stamp_ns: int, max_messages: int) -> bool:
+    def send(self, grid: BlockGrid, max_messages: int) -> bool:
         """Sends a few messages with the present values of the blocks that have waited longest.
 
         Returns False when nothing could be sent because the receivers lag behind.
@@ -81,11 +78,11 @@ class BlockSender:
                 break
             if self._must_hold():
                 return False
-            self._send_one(grid, stamp_ns)
+            self._send_one(grid)
             self._echoes_left = _ECHOES
         return True
 
-    def echo(self, grid: BlockGrid, stamp_ns: int) -> float | None:
+    def echo(self, grid: BlockGrid) -> float | None:
         """For when there is no work: after the last change, says a few times that nothing followed.
 
         So a receiver notices that it has lost the last message. Returns the seconds until it wants to be called again,
@@ -97,24 +94,21 @@ class BlockSender:
         if wait_s > 0:
             return wait_s
         self._echoes_left -= 1
-        self._send_one(grid, stamp_ns)
+        self._send_one(grid)
         return _ECHO_AFTER_S
 
     def _begin_map(self) -> None:
         self.map_id, self.sequence, self._first_of_full = secrets.randbits(32), 0, False
-        self._waiting, self._removed = self._waiting[:0], self._removed[:0]
+        self._queue.clear()
 
-    def _send_one(self, grid: BlockGrid, stamp_ns: int) -> None:
-        removed = self._removed[:_REMOVALS_PER_MESSAGE]
-        self._removed = self._removed[len(removed) :]
+    def _send_one(self, grid: BlockGrid) -> None:
+        removed = self._queue.take_removed(_REMOVALS_PER_MESSAGE)
         # Every point of a message is as large as a block: removals go alone.
-        packed = self._waiting[: 0 if len(removed) else BLOCKS_PER_MESSAGE]
-        self._waiting = self._waiting[len(packed) :]
-        keys = unpack_keys(packed)
+        keys = self._queue.take_blocks(0 if len(removed) else BLOCKS_PER_MESSAGE)
         rows = grid.find(keys.to(grid.device))
         keys, values = keys[(rows >= 0).cpu()], grid.values[rows[rows >= 0]]  # some may have left the map meanwhile
         message = BlockMessage(
-            stamp_ns=stamp_ns,
+            stamp_ns=self._queue.sent_ns,
             frame_id=self.frame_id,
             map_id=self.map_id,
             sequence=self.sequence,
@@ -124,7 +118,7 @@ class BlockSender:
             n_blocks_total=grid.n_blocks,
             keys=keys.numpy(),
             states=values.cpu().numpy().reshape(len(keys), BLOCK_VOXELS, grid.channels),
-            removed=unpack_keys(removed).numpy(),
+            removed=removed.numpy(),
         )
         self._publisher.publish(encode_blocks(message))
         self.sequence = (self.sequence + 1) % _SEQUENCES

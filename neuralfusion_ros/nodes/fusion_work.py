@@ -133,7 +133,7 @@ class FusionWork:
     def _step(self) -> float | None:
         """One frame of each camera, a few messages. Returns the seconds until there is more to do."""
         waits = [self._use_frame(camera) for camera in self.cameras]
-        waits += [self._publish(), self._display.publish()]
+        waits += [self._display.publish(), self._publish()]  # the smaller one first
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _use_frame(self, camera: CameraInput) -> float | None:
@@ -172,15 +172,15 @@ class FusionWork:
         if not self._publishing.enabled:
             return None
         if self._map_changed and self._publishing.take():
-            self.sender.add(self._mapper.take_changed(), self._mapper.take_removed())
+            self.sender.add(self._mapper.take_changed(), self._mapper.take_removed(), self.newest_ns)
             self._map_changed = False
         wait_s = self._publishing.wait_s() if self._map_changed else None
         if not self.sender.has_receivers():
             return wait_s
         if not self.sender.has_work:
-            echo_s = self.sender.echo(self._mapper.grid, self.newest_ns)
+            echo_s = self.sender.echo(self._mapper.grid)
             return echo_s if wait_s is None else wait_s
-        sent = self.sender.send(self._mapper.grid, self.newest_ns, _MESSAGES_AT_ONCE)
+        sent = self.sender.send(self._mapper.grid, _MESSAGES_AT_ONCE)
         return 0.0 if sent else _RECEIVERS_LAG_S
 
     def _note_size(self) -> None:

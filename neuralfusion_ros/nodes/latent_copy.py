@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+
 import torch
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
@@ -15,11 +17,15 @@ from neuralfusion_ros.messages.errors import BadMessage
 from neuralfusion_ros.messages.latent_blocks import BlockMessage
 from neuralfusion_ros.nodes.block_sender import model_hash
 
+# An update of a thousand blocks is on its way for about half as long.
+_REST_LIMIT_S = 0.1
+
 
 class LatentCopy:
     """A latent map and what was translated from it. For one thread.
 
-    surface: None before the first message. frame_id, newest_ns: of the newest message. blocks_refused: for want of
+    surface: None before the first message. frame_id: of the newest message. newest_ns: stamp of the newest image that
+    has come completely, 0 before there is one. blocks_refused: for want of
     memory. wrong_model: the last message was made with another model. starts: how often a new map has begun;
     refills: how often the map at hand began to come once more.
     """
@@ -35,6 +41,7 @@ class LatentCopy:
         self.frame_id, self.newest_ns, self.sequence = "", 0, -1
         self.starts = self.refills = self.blocks_refused = self._announced_blocks = 0
         self.wrong_model = False
+        self._part_since_s: float | None = None
 
     @property
     def map_id(self) -> int | None:
@@ -70,9 +77,16 @@ class LatentCopy:
         """Has ready what the first message would otherwise wait for."""
         self._surface_of(BlockGrid(self._channels, 1.0, self._device)).warm_up()
 
+    def rest_s(self) -> float:
+        """Seconds for which it is worth while to wait for the rest of an update; 0 when none is missing."""
+        if self._part_since_s is None:
+            return 0.0
+        return max(0.0, self._part_since_s + _REST_LIMIT_S - time.monotonic())
+
     def take_changed(self) -> torch.Tensor:
         """(N, 3) blocks that changed since the last call."""
         changed, self._changed = self._changed, self._changed[:0]
+        self._part_since_s = None
         return unpack_keys(changed)
 
     def apply(self, message: BlockMessage) -> None:
@@ -85,8 +99,16 @@ class LatentCopy:
             self._clear(message)
         assert self.surface is not None
         self._write(self.surface, message)
+        self._note_part(message)
         self.frame_id, self.newest_ns, self.sequence = message.frame_id, message.stamp_ns, message.sequence
         self._announced_blocks = message.n_blocks_total
+
+    def _note_part(self, message: BlockMessage) -> None:
+        """The last message of an update has another stamp than the one before."""
+        if message.stamp_ns != self.newest_ns:
+            self._part_since_s = None
+        elif len(message.keys) or len(message.removed):
+            self._part_since_s = self._part_since_s or time.monotonic()
 
     def _check(self, message: BlockMessage) -> None:
         self.wrong_model = message.model_hash != self._hash
@@ -104,7 +126,7 @@ class LatentCopy:
 
     def _clear(self, message: BlockMessage) -> None:
         self._changed = self._changed[:0]
-        self.blocks_refused = 0
+        self.blocks_refused = self.newest_ns = 0
         if self.surface is not None and message.map_id == self._map_of_surface:
             self.surface.latent.clear()
             self.surface.clear()

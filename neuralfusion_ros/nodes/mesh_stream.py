@@ -31,6 +31,7 @@ class MeshStream:
         self._ids: dict[Chunk, int] = {}
         self._unsent: dict[Chunk, Mesh] = {}
         self._delete_all = False
+        self._shown_ns = 0
 
     @property
     def has_work(self) -> bool:
@@ -46,18 +47,23 @@ class MeshStream:
         self._ids.clear()
         self._unsent.clear()
         self._delete_all = True
+        self._shown_ns = 0
 
     def take(self, frame_id: str, stamp_ns: int) -> Iterator[bytes]:
-        """The serialised MarkerArrays that bring the viewers up to date. All are to be sent."""
+        """The serialised MarkerArrays that bring the viewers up to date. All are to be sent.
+
+        stamp_ns: of the newest image that they show. Only the last one has it; the others do not show all of it yet.
+        """
         chunks: list[ChunkMesh] = []
         size = 0
         for chunk, mesh in self._unsent.items():
             chunk_bytes = _MARKER_BYTES + _TRIANGLE_BYTES * len(mesh.triangles)
             if chunks and size + chunk_bytes > MAX_MESSAGE_BYTES:
-                yield self._message(frame_id, stamp_ns, chunks)
+                yield self._message(frame_id, self._shown_ns, chunks)
                 chunks, size = [], 0
             chunks.append(self._chunk_mesh(chunk, mesh))
             size += chunk_bytes
+        self._shown_ns = stamp_ns
         if chunks or self._delete_all:
             yield self._message(frame_id, stamp_ns, chunks)
         self._unsent.clear()

@@ -126,12 +126,17 @@ class TranslationWork:
         return {
             "waiting_messages": len(self.inbox),
             "waiting_blocks": self.rounds.waiting,
-            "lag_s": f"{(self.copy.newest_ns - self.rounds.shown_ns) / NS_PER_S:.3f}" if self.rounds.shown_ns else "",
+            "lag_s": self._lag_s(),
             "resends": self.resends,
             "slice_ms_p50": self.rounds.durations.percentile(50),
             "slice_ms_p95": self.rounds.durations.percentile(95),
             **{f"published.{topic}": output.published for topic, output in self.whole_map.items()},
         }
+
+    def _lag_s(self) -> str:
+        """How much older what is shown is than what has come; nothing while either is incomplete."""
+        newest_ns, shown_ns = self.copy.newest_ns, self.rounds.shown_ns
+        return f"{(newest_ns - shown_ns) / NS_PER_S:.3f}" if newest_ns and shown_ns else ""
 
     def _step(self) -> float | None:
         """One slice, and whatever is to be sent. Returns the seconds until there is more to do."""
@@ -140,10 +145,15 @@ class TranslationWork:
         mesh_wanted = self._mesh_schedule.enabled and self._outputs.mesh.get_subscription_count() > 0
         tsdf_wanted = self._tsdf_schedule.enabled and self._outputs.tsdf.get_subscription_count() > 0
         whole_map = [output for output in self.whole_map.values() if output.is_wanted]
-        busy = (mesh_wanted or tsdf_wanted or bool(whole_map)) and self._translate_slice()
-        waits = [ask_wait_s, 0.0 if busy else None]
+        wanted = mesh_wanted or tsdf_wanted or bool(whole_map)
+        # What came in pieces is translated once, not piece by piece with its neighbours.
+        rest_s = 0.0 if self.rounds.in_round else self.copy.rest_s()
+        busy = wanted and rest_s == 0 and self._translate_slice()
+        waits = [ask_wait_s, 0.0 if busy else None, rest_s or None]
         surface = self.copy.surface
-        if mesh_wanted and surface:
+        # A new map is shown when there is something to show: an empty message would use up the turn of the mesh.
+        is_blank = rest_s > 0 and surface is not None and surface.grid.n_blocks == 0
+        if mesh_wanted and surface and not is_blank:
             waits.append(self._publish_mesh(surface))
         if tsdf_wanted and surface:
             waits.append(self._publish_tsdf(surface))

@@ -20,6 +20,7 @@ class TsdfStream:
     def __init__(self) -> None:
         self._unsent = torch.zeros(0, dtype=torch.int64)
         self._everything = False
+        self._shown_ns = 0
 
     @property
     def has_work(self) -> bool:
@@ -37,13 +38,19 @@ class TsdfStream:
     def start_new_map(self) -> None:
         """Forgets what was to be sent."""
         self._unsent = self._unsent[:0]
+        self._shown_ns = 0
 
     def take(self, surface: SurfaceMap, frame_id: str, stamp_ns: int) -> Iterator[bytes]:
-        """The serialised PointCloud2s that bring the receivers up to date. All are to be sent."""
+        """The serialised PointCloud2s that bring the receivers up to date. All are to be sent.
+
+        stamp_ns: of the newest image that they show. Only the last one has it; the others do not show all of it yet.
+        """
         keys = None if self._everything else unpack_keys(self._unsent).to(surface.grid.device)
         voxels = surface.surface_voxels(keys)
         self._everything, self._unsent = False, self._unsent[:0]
         for first in range(0, len(voxels.tsdf_m), MAX_POINTS):
             part = slice(first, first + MAX_POINTS)
+            is_last = first + MAX_POINTS >= len(voxels.tsdf_m)
             values = (voxels.positions_m[part], voxels.tsdf_m[part], voxels.weight[part], voxels.occupancy[part])
-            yield tsdf_cloud_bytes(frame_id, stamp_ns, *values)
+            yield tsdf_cloud_bytes(frame_id, stamp_ns if is_last else self._shown_ns, *values)
+        self._shown_ns = stamp_ns

@@ -8,9 +8,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from neuralfusion_ros.commands.demo_graph import FUSION, REPLAY, TRANSLATOR, DemoGraph
+from neuralfusion_ros.commands.demo_graph import REPLAY, DemoGraph
 from neuralfusion_ros.commands.demo_plan import DemoPlan
 from neuralfusion_ros.commands.demo_watcher import DemoWatcher
+from neuralfusion_ros.commands.mapping_graph import FUSION, TRANSLATOR
 from neuralfusion_ros.commands.node_processes import NodeFailure, NodeProcesses
 
 PLAN = DemoPlan(Path("recording"), 10, np.array([0.0, 0.0, 1.0]), 1.0, 1.0)

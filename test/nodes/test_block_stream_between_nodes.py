@@ -31,19 +31,19 @@ class Sender:
         self.publisher = publisher
         self.sender = BlockSender(publisher, "odom", model_hash(MODEL.sha256))
 
-    def change(self, keys, value):
+    def change(self, keys, value, stamp_ns=1):
         keys = torch.tensor(keys, dtype=torch.int32).reshape(-1, 3)
         self.grid.set_blocks(keys, torch.full((len(keys), 512, CHANNELS), float(value)))
-        self.sender.add(keys, keys[:0])
+        self.sender.add(keys, keys[:0], stamp_ns)
 
     def remove(self, keys):
         keys = torch.tensor(keys, dtype=torch.int32).reshape(-1, 3)
         self.grid.remove(self.grid.find(keys))
-        self.sender.add(keys[:0], keys)
+        self.sender.add(keys[:0], keys, 1)
 
-    def send(self, stamp_ns=1):
+    def send(self):
         while self.sender.has_work:
-            assert self.sender.send(self.grid, stamp_ns, max_messages=8)
+            assert self.sender.send(self.grid, max_messages=8)
         messages, self.publisher.messages[:] = list(self.publisher.messages), []
         return messages
 
@@ -80,8 +80,8 @@ def assert_same(copy, sender):
 def test_a_copy_from_the_beginning_is_complete(sender, make_copy):
     copy = make_copy()
     for step in range(3):
-        sender.change(line(100, first=50 * step), step)
-        apply(copy, sender.send(stamp_ns=step))
+        sender.change(line(100, first=50 * step), step, stamp_ns=step)
+        apply(copy, sender.send())
         assert copy.complete and copy.filled
         assert_same(copy, sender)
     assert copy.newest_ns == 2 and copy.frame_id == "odom"
@@ -122,7 +122,7 @@ def test_a_block_that_leaves_before_it_was_sent_is_never_sent(sender, make_copy)
     sender.grid.remove(sender.grid.find(torch.tensor(line(1))))  # not reported yet
     apply(copy, sender.send())
     assert copy.n_blocks == 2
-    sender.sender.add(torch.zeros((0, 3), dtype=torch.int32), torch.tensor(line(1)))
+    sender.sender.add(torch.zeros((0, 3), dtype=torch.int32), torch.tensor(line(1)), 1)
     apply(copy, sender.send())
     assert_same(copy, sender)
 
@@ -189,11 +189,11 @@ def test_whatever_is_lost_a_resend_makes_it_whole(sender, make_copy, seed):
 def test_the_sender_waits_for_receivers_that_lag_but_not_for_ever(sender, publisher, monkeypatch):
     publisher.acknowledged = False
     sender.change(line(BLOCKS_PER_MESSAGE * (MAX_UNACKNOWLEDGED + 5)), 1)
-    assert not sender.sender.send(sender.grid, 1, max_messages=1000)
+    assert not sender.sender.send(sender.grid, max_messages=1000)
     assert len(publisher.messages) == MAX_UNACKNOWLEDGED
-    assert not sender.sender.send(sender.grid, 1, max_messages=1000)
+    assert not sender.sender.send(sender.grid, max_messages=1000)
     monkeypatch.setattr("neuralfusion_ros.nodes.block_sender._STALLED_S", 0.0)
-    assert sender.sender.send(sender.grid, 1, max_messages=1000)
+    assert sender.sender.send(sender.grid, max_messages=1000)
     assert len(publisher.messages) == MAX_UNACKNOWLEDGED + 5
 
 

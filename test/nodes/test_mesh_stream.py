@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from neuralfusion_ros.mapping.meshing import EMPTY_MESH, Mesh
-from neuralfusion_ros.messages.markers import ADD, DELETE, DELETE_ALL, read_marker_array
+from neuralfusion_ros.messages.markers import ADD, DELETE, DELETE_ALL, read_marker_array, stamp_of_markers
 from neuralfusion_ros.messages.mesh_colours import PERIOD_M, SHAPE_COLOURS, mesh_colours
 from neuralfusion_ros.nodes.mesh_stream import MAX_MESSAGE_BYTES, MeshStream
 
@@ -83,3 +83,12 @@ def test_every_colour_of_the_shape_shows_the_slope(choice):
     colours = [marker.colours[0, :3] for marker in markers_of(stream)]
     assert colours[0].sum() > 1.3 * colours[1].sum()
     assert (np.abs(colours[0] - colours[2]).max() > 0.1) == (choice == "height")
+
+
+def test_only_the_last_of_several_messages_shows_all_of_the_newest_image():
+    large = Mesh(triangle().vertices, np.tile(triangle().triangles, (50_000, 1)))
+    stream = MeshStream()
+    stream.start_new_map()
+    for stamp_ns, expected in ((7, [0, 0, 7]), (9, [7, 7, 9])):
+        stream.add({(number, 0, 0): large for number in range(3)})
+        assert [stamp_of_markers(message) for message in stream.take("odom", stamp_ns)] == expected

@@ -59,7 +59,7 @@ class Robot:
         for number in numbers:
             frame = self._frame_of(number)
             self.mapper.integrate(frame.depth_m, frame.T_world_camera, self._camera)
-            self.sender.add(self.mapper.take_changed(), self.mapper.take_removed())
+            self.sender.add(self.mapper.take_changed(), self.mapper.take_removed(), STAMP_NS)
         self._send()
 
     def translator_has_all(self):
@@ -101,7 +101,7 @@ class Robot:
 
     def _send(self):
         while self.sender.has_work:
-            self.sender.send(self.mapper.grid, STAMP_NS, max_messages=8)
+            self.sender.send(self.mapper.grid, max_messages=8)
 
 
 @pytest.fixture

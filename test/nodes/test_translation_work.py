@@ -21,8 +21,9 @@ from neuralfusion_ros.mapping.planning_grids import esdf_slice, occupancy_grid
 from neuralfusion_ros.mapping.query import FREE_SPACE, OCCUPIED, UNKNOWN
 from neuralfusion_ros.mapping.settings import MapSettings
 from neuralfusion_ros.mapping.surface_map import SurfaceMap
-from neuralfusion_ros.messages.markers import ADD, DELETE_ALL, read_marker_array
+from neuralfusion_ros.messages.markers import ADD, DELETE_ALL, read_marker_array, stamp_of_markers
 from neuralfusion_ros.messages.point_cloud import read_point_cloud
+from neuralfusion_ros.nodes import block_sender, latent_copy
 from neuralfusion_ros.nodes.block_sender import BlockSender, model_hash
 from neuralfusion_ros.nodes.latent_copy import LatentCopy
 from neuralfusion_ros.nodes.parameters import TranslatorParameters
@@ -30,6 +31,7 @@ from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.translation_work import Outputs, TranslationWork
 
 VOXEL_M = 0.08
+STAMP_NS = 5
 
 
 class Room:
@@ -41,11 +43,11 @@ class Room:
         self.sender = BlockSender(publisher, "odom", model_hash(model.sha256))
         self.frame_of, self.camera = frame_of, camera
 
-    def messages(self, *numbers):
+    def messages(self, *numbers, stamp_ns=STAMP_NS):
         for number in numbers:
             frame = self.frame_of(number)
             self.mapper.integrate(frame.depth_m, frame.T_world_camera, self.camera)
-            self.sender.add(self.mapper.take_changed(), self.mapper.take_removed())
+            self.sender.add(self.mapper.take_changed(), self.mapper.take_removed(), stamp_ns)
         return self.sent()
 
     def reset(self):
@@ -59,7 +61,7 @@ class Room:
 
     def sent(self):
         while self.sender.has_work:
-            self.sender.send(self.mapper.grid, 5, max_messages=8)
+            self.sender.send(self.mapper.grid, max_messages=8)
         messages, self.publisher.messages[:] = list(self.publisher.messages), []
         return messages
 
@@ -147,13 +149,45 @@ def test_a_viewer_sees_the_mesh_of_the_map(make, room, wait_until):
     assert not the.rejections.counts
 
 
+def test_an_update_that_comes_in_pieces_is_translated_once(make, room, monkeypatch):
+    monkeypatch.setattr(block_sender, "BLOCKS_PER_MESSAGE", 16)
+    monkeypatch.setattr(latent_copy, "_REST_LIMIT_S", 60.0)
+    the = make(started=False)
+    first, *rest = room.messages(0, 1)
+    hand_in(the, [first])
+    assert 0 < the.work._step() <= 60.0 and not the.work.rounds.in_round and not the.mesh.messages
+    hand_in(the, rest)
+    the.work._step()
+    while the.work.rounds.in_round:
+        the.work._step()
+    assert the.work.rounds.shown_ns == STAMP_NS and not the.work.rounds.waiting
+    assert stamp_of_markers(the.mesh.messages[-1]) == STAMP_NS
+
+
+def test_a_piece_whose_rest_does_not_come_is_shown_all_the_same(make, room, wait_until, monkeypatch):
+    monkeypatch.setattr(block_sender, "BLOCKS_PER_MESSAGE", 16)
+    the = make()
+    hand_in(the, room.messages(0, 1)[:-1])
+    wait_until(lambda: shown_triangles(the.mesh) > 0)
+    stamps = {stamp_of_markers(message) for message in the.mesh.messages}
+    assert stamps == {0}, "not all of the image is shown"
+
+
+def test_the_mesh_carries_the_stamp_of_the_newest_image_that_it_shows(make, room, wait_until):
+    the = make()
+    for number, stamp_ns in enumerate((7, 9)):
+        hand_in(the, room.messages(number, stamp_ns=stamp_ns))
+        wait_until(lambda: settled(the, room.sender.sequence - 1))
+        assert stamp_of_markers(the.mesh.messages[-1]) == stamp_ns
+
+
 def test_a_small_change_sends_few_chunks(make, room, wait_until):
     the = make()
     hand_in(the, room.messages(0, 7, 14))
     wait_until(lambda: settled(the, room.sender.sequence - 1))
     chunks = {marker.id for message in the.mesh.messages for marker in read_marker_array(message)}
     del the.mesh.messages[:]
-    room.sender.add(room.mapper.grid.keys[:1], room.mapper.grid.keys[:0])
+    room.sender.add(room.mapper.grid.keys[:1], room.mapper.grid.keys[:0], STAMP_NS)
     hand_in(the, room.sent())
     wait_until(lambda: settled(the, room.sender.sequence - 1) and the.mesh.messages)
     changed = {marker.id for message in the.mesh.messages for marker in read_marker_array(message)}
