@@ -24,12 +24,8 @@ from typing import Any
 import pytest
 import yaml
 
-from neuralfusion_ros.messages.esdf_cloud import ESDF_POINT
-from neuralfusion_ros.messages.line_markers import FRUSTUM, PATH
-from neuralfusion_ros.messages.markers import NAMESPACE
-from neuralfusion_ros.messages.tsdf_cloud import TSDF_POINT
 from neuralfusion_ros.nodes.camera_input import is_rectified
-from neuralfusion_ros.nodes.parameters import NODES, CommonParameters, ReplayParameters, parameters_of
+from neuralfusion_ros.nodes.parameters import NODES, ReplayParameters, parameters_of
 
 ROOT = Path(__file__).parents[1]
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
@@ -294,69 +290,6 @@ def test_the_transport_profile_is_accepted(ros_env):
     done = subprocess.run([sys.executable, "-c", ask], env=ros_env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert not done.stderr, "Fast DDS reports what it does not accept on stderr"
-
-
-# What each kind of display can show.
-RVIZ_TYPES = {
-    "rviz_default_plugins/MarkerArray": "visualization_msgs/msg/MarkerArray",
-    "rviz_default_plugins/PointCloud2": "sensor_msgs/msg/PointCloud2",
-    "rviz_default_plugins/Map": "nav_msgs/msg/OccupancyGrid",
-    "rviz_default_plugins/Image": "sensor_msgs/msg/Image",
-}
-
-
-@pytest.fixture(scope="module")
-def graph():
-    """The active mapping nodes, in this process, in which /depth/image has a subscriber."""
-    import rclpy
-
-    from neuralfusion_ros.nodes.fusion_node import FusionNode
-    from neuralfusion_ros.nodes.translator_node import TranslatorNode
-
-    rclpy.init(args=["--ros-args", "-p", "device:=cpu"])
-    nodes = [FusionNode(), TranslatorNode()]
-    failed: list[int] = []
-    for node in nodes:
-        node.begin(failed.append)
-    assert not failed
-    yield nodes
-    for node in nodes:
-        node.end()
-        node.destroy_node()
-    rclpy.try_shutdown()
-
-
-def test_rviz_shows_the_topics_of_the_nodes(graph):
-    layout = yaml.safe_load((ROOT / "config" / "neuralfusion.rviz").read_text())["Visualization Manager"]
-    assert layout["Global Options"]["Fixed Frame"] == CommonParameters().global_frame
-    displays = {display["Name"]: display for display in layout["Displays"] if "Topic" in display}
-    assert set(displays) == {"Mesh", "Cameras", "Occupancy grid", "TSDF", "Distance slice", "Depth"}
-    known = dict(graph[0].get_topic_names_and_types())
-    for display in displays.values():
-        topic = display["Topic"]
-        assert known.get(topic["Value"]) == [RVIZ_TYPES[display["Class"]]], f"{display['Name']}: {topic['Value']}"
-        for info in graph[0].get_publishers_info_by_topic(topic["Value"]):
-            offered = info.qos_profile
-            assert offered.reliability.name == "RELIABLE" or topic["Reliability Policy"] == "Best Effort"
-            assert offered.durability.name == "TRANSIENT_LOCAL" or topic["Durability Policy"] == "Volatile"
-
-
-def test_rviz_colours_clouds_by_fields_that_they_have():
-    layout = yaml.safe_load((ROOT / "config" / "neuralfusion.rviz").read_text())["Visualization Manager"]
-    channels = {
-        display["Topic"]["Value"]: display["Channel Name"]
-        for display in layout["Displays"]
-        if display["Class"] == "rviz_default_plugins/PointCloud2"
-    }
-    fields = {"/translator_node/tsdf": TSDF_POINT.fields, "/translator_node/esdf_slice": ESDF_POINT.fields}
-    assert channels.keys() == fields.keys()
-    assert all(channel in (fields[topic] or {}) for topic, channel in channels.items())
-
-
-def test_rviz_knows_the_namespaces_of_the_markers():
-    layout = yaml.safe_load((ROOT / "config" / "neuralfusion.rviz").read_text())["Visualization Manager"]
-    namespaces = [set(display["Namespaces"]) for display in layout["Displays"] if "Namespaces" in display]
-    assert namespaces == [{NAMESPACE}, {FRUSTUM, PATH}]
 
 
 RUN = """

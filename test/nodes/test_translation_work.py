@@ -21,6 +21,7 @@ from neuralfusion_ros.mapping.planning_grids import esdf_slice, occupancy_grid
 from neuralfusion_ros.mapping.query import FREE_SPACE, OCCUPIED, UNKNOWN
 from neuralfusion_ros.mapping.settings import MapSettings
 from neuralfusion_ros.mapping.surface_map import SurfaceMap
+from neuralfusion_ros.mapping.tsdf_slice import tsdf_slice
 from neuralfusion_ros.messages.markers import ADD, DELETE_ALL, read_marker_array
 from neuralfusion_ros.messages.point_cloud import read_point_cloud
 from neuralfusion_ros.nodes.block_sender import BlockSender, model_hash
@@ -86,12 +87,13 @@ def make(model, publisher, log):
     def make(viewers=1, planners=0, started=True, **parameters):
         options = replace(TranslatorParameters(), mesh_rate_hz=1000.0, tsdf_rate_hz=1000.0, resend_timeout_s=0.01)
         options = replace(options, grid_rate_hz=1000.0, esdf_rate_hz=1000.0, surface_rate_hz=1000.0)
+        options = replace(options, tsdf_slice_rate_hz=1000.0)
         options = replace(options, max_blocks_per_slice=40, **parameters)
-        mesh, tsdf, grid, esdf, surface, resend = (type(publisher)() for _ in range(6))
+        mesh, tsdf, grid, esdf, tsdf_slice, surface, resend = (type(publisher)() for _ in range(7))
         mesh.receivers = tsdf.receivers = viewers
-        grid.receivers = esdf.receivers = surface.receivers = planners
+        grid.receivers = esdf.receivers = tsdf_slice.receivers = surface.receivers = planners
         copy, rejections = LatentCopy(model, torch.device("cpu"), 1 << 28), Rejections(log)
-        outputs = Outputs(mesh, tsdf, grid, esdf, surface, resend, lambda: True)
+        outputs = Outputs(mesh, tsdf, grid, esdf, tsdf_slice, surface, resend, lambda: True)
         work = TranslationWork(copy, outputs, options, rejections)
         works.append(work)
         if started:
@@ -256,6 +258,9 @@ def test_robots_get_grid_distances_and_surface_of_the_map(make, room, wait_until
     cells = np.array(grid.data, np.int8).reshape(expected.states.shape)
     for state, value in ((UNKNOWN, -1), (FREE_SPACE, 0), (OCCUPIED, 100)):
         assert ((cells == value) == (expected.states == state)).all() and (cells == value).any()
+    slice_ = read_point_cloud(the.tsdf_slice.messages[-1])[2]
+    assert len(slice_) > 50 and (slice_["z"] == slice_["z"][0]).all()
+    np.testing.assert_array_equal(slice_["tsdf"], tsdf_slice(the.copy.surface, 0.5).tsdf_m)
     np.testing.assert_array_equal(esdf["distance"], esdf_slice(the.copy.surface, 0.5, 2.0).distance_m)
     assert len(surface) == sum(len(mesh.vertices) for mesh in the.copy.surface.chunk_meshes().values()) > 500
     assert not the.mesh.messages and not the.tsdf.messages
@@ -280,12 +285,13 @@ def test_nothing_is_computed_for_robots_that_do_not_listen(make, room, wait_unti
     the = make(viewers=1, planners=0)
     hand_in(the, room.messages(0))
     wait_until(lambda: settled(the, room.sender.sequence - 1))
-    assert [output.published for output in the.work.whole_map.values()] == [0, 0, 0]
+    assert [output.published for output in the.work.whole_map.values()] == [0, 0, 0, 0]
     before = len(the.mesh.messages)
     the.occupancy_grid.receivers = 1
     the.work.whole_map_viewer_came("occupancy_grid")
     wait_until(lambda: the.occupancy_grid.messages)
-    assert len(the.mesh.messages) == before and not the.esdf_slice.messages and not the.surface.messages
+    assert len(the.mesh.messages) == before
+    assert not (the.esdf_slice.messages or the.tsdf_slice.messages or the.surface.messages)
 
 
 def test_an_unchanged_map_is_sent_again_only_to_who_is_new(make, room, wait_until):
@@ -340,12 +346,15 @@ def test_a_map_that_reaches_too_far_is_counted(make, room, wait_until, monkeypat
 
 @pytest.mark.parametrize(
     ("rate", "topic"),
-    [("grid_rate_hz", "occupancy_grid"), ("esdf_rate_hz", "esdf_slice"), ("surface_rate_hz", "surface")],
-)
+    [
+        ("grid_rate_hz", "occupancy_grid"), ("esdf_rate_hz", "esdf_slice"), ("surface_rate_hz", "surface"),
+        ("tsdf_slice_rate_hz", "tsdf_slice"),
+    ],
+)  # fmt: skip
 def test_outputs_for_robots_can_be_switched_off(make, room, wait_until, rate, topic):
     the = make(viewers=0, planners=1, **{rate: -1.0})
     hand_in(the, room.messages(0))
-    others = {"occupancy_grid", "esdf_slice", "surface"} - {topic}
+    others = {"occupancy_grid", "esdf_slice", "surface", "tsdf_slice"} - {topic}
     wait_until(lambda: not the.work.rounds.waiting and all(getattr(the, other).messages for other in others))
     assert not getattr(the, topic).messages
 
