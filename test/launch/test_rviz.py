@@ -15,7 +15,7 @@ from neuralfusion_ros.messages.markers import NAMESPACE
 from neuralfusion_ros.messages.tsdf_cloud import TSDF_POINT
 from neuralfusion_ros.nodes.parameters import CommonParameters, FusionParameters
 
-LAYOUT = yaml.safe_load((Path(__file__).parents[1] / "config" / "neuralfusion.rviz").read_text())
+LAYOUT = yaml.safe_load((Path(__file__).parents[2] / "config" / "neuralfusion.rviz").read_text())
 MANAGER = LAYOUT["Visualization Manager"]
 DISPLAYS = {display["Name"]: display for display in MANAGER["Displays"]}
 
