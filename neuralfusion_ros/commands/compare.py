@@ -6,11 +6,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from neuralfusion_ros.commands.errors import CommandError
 from neuralfusion_ros.commands.picture_options import add_picture_options, up_axis, viewpoint
+from neuralfusion_ros.commands.progress import PATIENCE_S, Advance, progress
 from neuralfusion_ros.evaluation.comparison import LIMIT_M, PANEL_SIZE, Look, comparison_figure, reference_scores
 from neuralfusion_ros.evaluation.metrics import MeshScores
 from neuralfusion_ros.evaluation.pages import fit_for_json
@@ -31,6 +33,8 @@ completeness  mean distance from the reference to the mesh
 F-score       harmonic mean of the shares of both that lie within a distance
 What lies more than 10 cm outside the reference's bounding box is neither counted nor drawn. All of the reference
 counts for the completeness, also what no camera saw."""
+
+_SCORING, _DRAWING = 2, 3  # steps for each mesh that take about the same time
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -64,10 +68,13 @@ def run(args: argparse.Namespace) -> int:
         check_writable(args.output, ".png")
     reference = read_mesh(args.reference) if args.reference else None
     meshes = [read_mesh(path) for path in args.meshes]
-    scores = reference_scores(meshes, reference) if reference else []
-    if args.output:
-        look = Look(up_axis(args), args.size, viewpoint(args), args.both_sides, args.limit)
-        save_figure(args.output, comparison_figure(names, meshes, look, reference, scores))
+    steps = (_SCORING if reference else 0) + (_DRAWING if args.output else 0)
+    with progress("comparing", steps * len(meshes), PATIENCE_S, shown=not args.json and steps > 0) as advance:
+        scores = _scored(meshes, reference, advance) if reference else []
+        if args.output:
+            look = Look(up_axis(args), args.size, viewpoint(args), args.both_sides, args.limit)
+            save_figure(args.output, comparison_figure(names, meshes, look, reference, scores))
+            advance(_DRAWING * len(meshes))
     print(_json(args, names, meshes, scores) if args.json else _table(names, meshes, scores))
     return 0
 
@@ -81,6 +88,14 @@ def _names(args: argparse.Namespace) -> list[str]:
     if len(names) != len(args.meshes) or not all(names):
         raise CommandError(f"--names: expected {len(args.meshes)} names with commas between them, got {args.names}")
     return names
+
+
+def _scored(meshes: Sequence[Mesh], reference: Mesh, advance: Advance) -> list[MeshScores]:
+    scores = []
+    for mesh in meshes:
+        scores += reference_scores([mesh], reference)
+        advance(_SCORING)
+    return scores
 
 
 def _json(args: argparse.Namespace, names: list[str], meshes: list[Mesh], scores: list[MeshScores]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from neuralfusion_ros.commands.demo_plan import FRAMES_PER_S, OWN_FRAMES, DemoPlan, make_plan
 from neuralfusion_ros.commands.demo_view import live_view, stay
+from neuralfusion_ros.commands.draw_mesh import draw_mesh
 from neuralfusion_ros.commands.errors import CommandError
 from neuralfusion_ros.commands.frame_statistics import write_json
 from neuralfusion_ros.commands.map_options import add_map_options, chosen_device, map_settings
@@ -18,7 +19,6 @@ from neuralfusion_ros.commands.view import check_viewer
 from neuralfusion_ros.mapping.mesh_file import MeshFileError, read_mesh
 from neuralfusion_ros.mapping.meshing import EMPTY_MESH, Mesh
 from neuralfusion_ros.mapping.model import load_model
-from neuralfusion_ros.pictures.picture import render_mesh, save_picture
 
 _EXAMPLE = """examples:
   neuralfusion demo
@@ -89,7 +89,7 @@ def _run(args: argparse.Namespace, output: Path, plan: DemoPlan, begin_s: float)
         return _failed(str(failure))
     mesh = _written_mesh(output / _MESH)
     if len(mesh.triangles):
-        save_picture(output / _PICTURE, render_mesh(mesh, plan.up))
+        draw_mesh(output / _PICTURE, mesh, plan.up)
     summary = summarise(watcher, plan.frames, len(mesh.triangles), exit_codes)
     summary |= {"voxel_size_m": args.voxel_size, "replay_s": replay_s, "wall_s": round(time.monotonic() - begin_s, 1)}
     write_json(output / _SUMMARY, summary)

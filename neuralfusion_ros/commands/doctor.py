@@ -4,11 +4,17 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
+from typing import TYPE_CHECKING
 
 from neuralfusion_ros.commands.doctor_checks import first_missing
 from neuralfusion_ros.commands.doctor_snapshot import Snapshot
 from neuralfusion_ros.commands.errors import CommandError
+from neuralfusion_ros.commands.progress import PATIENCE_S, progress
+
+if TYPE_CHECKING:
+    from neuralfusion_ros.commands.doctor_gather import GraphWatcher
 
 _LOOK_S = 0.5
 _ENOUGH_MESSAGES = 3  # of /diagnostics, one a second, so that numbers had time to grow
@@ -47,15 +53,25 @@ def run(args: argparse.Namespace) -> int:
     from neuralfusion_ros.commands.doctor_gather import GraphWatcher
 
     with GraphWatcher(args.fusion, args.translator, args.namespace) as watcher:
-        end_s = time.monotonic() + args.timeout
-        while True:
-            watcher.receive(min(_LOOK_S, max(0.0, end_s - time.monotonic())))
-            snapshot = watcher.snapshot()
-            missing = first_missing(snapshot)
-            if time.monotonic() >= end_s or (missing is None and _seen_enough(snapshot)):
-                break
+        snapshot, missing = _look(watcher, args.timeout)
     print(missing or _summary(snapshot))
     return 1 if missing else 0
+
+
+def _look(watcher: GraphWatcher, timeout_s: float) -> tuple[Snapshot, str | None]:
+    """The last of many looks, and what is missing then. Ends early once all is well."""
+    begin_s = time.monotonic()
+    with progress("looking, seconds", math.ceil(timeout_s), PATIENCE_S) as advance:
+        shown_s = 0
+        while True:
+            watcher.receive(min(_LOOK_S, max(0.0, begin_s + timeout_s - time.monotonic())))
+            snapshot = watcher.snapshot()
+            missing = first_missing(snapshot)
+            passed_s = time.monotonic() - begin_s
+            if passed_s >= timeout_s or (missing is None and _seen_enough(snapshot)):
+                return snapshot, missing
+            advance(int(passed_s) - shown_s)
+            shown_s = int(passed_s)
 
 
 def _seen_enough(snapshot: Snapshot) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from neuralfusion_ros.commands.draw_mesh import draw_mesh
 from neuralfusion_ros.commands.errors import CommandError
 from neuralfusion_ros.commands.frame_statistics import FrameStatistics, report, write_json
 from neuralfusion_ros.commands.map_options import add_map_options, chosen_device, map_settings
@@ -24,7 +25,6 @@ from neuralfusion_ros.mapping.model import load_model
 from neuralfusion_ros.mapping.new_file import check_writable
 from neuralfusion_ros.mapping.poses import Matrix
 from neuralfusion_ros.mapping.surface_map import SurfaceMap
-from neuralfusion_ros.pictures.picture import render_mesh, save_picture
 from neuralfusion_ros.pictures.viewpoint import up_direction
 
 _EXAMPLE = """example:
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError(f"{args.input}: no surface was found in {len(frames.ms)} frames, so no mesh is written")
     write_mesh(args.output, mesh)
     if args.picture:
-        save_picture(args.picture, render_mesh(mesh, up_direction(poses)))
+        draw_mesh(args.picture, mesh, up_direction(poses))
     content = report(frames, mapper, translate_ms, len(mesh.triangles))
     if args.report:
         write_json(args.report, content)

@@ -6,12 +6,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from neuralfusion_ros.commands.draw_mesh import draw_mesh
 from neuralfusion_ros.commands.errors import CommandError
 from neuralfusion_ros.commands.picture_options import add_picture_options, up_axis, viewpoint
 from neuralfusion_ros.mapping.mesh_file import read_coloured_mesh
 from neuralfusion_ros.mapping.new_file import check_writable
 from neuralfusion_ros.pictures.front_faces import Floats
-from neuralfusion_ros.pictures.picture import SIZE, render_mesh, save_picture
+from neuralfusion_ros.pictures.picture import SIZE
 from neuralfusion_ros.pictures.surface_colours import Paint, by_normal, by_vertex, plain
 
 _EXAMPLE = """examples:
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     check_writable(args.output, ".png")
     mesh, colours = read_coloured_mesh(args.mesh)
     paint = _paint(args, colours)
-    save_picture(args.output, render_mesh(mesh, up_axis(args), args.size, viewpoint(args), paint, args.both_sides))
+    draw_mesh(args.output, mesh, up_axis(args), args.size, viewpoint(args), paint, args.both_sides)
     print(f"{args.output}: {args.size[0]}x{args.size[1]} pixels, {len(mesh.triangles)} triangles")
     return 0
 

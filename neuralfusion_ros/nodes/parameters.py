@@ -251,6 +251,12 @@ class TranslatorParameters(CommonParameters):
     esdf_max_distance_m: float = _parameter(
         2.0, "Larger distances in `~/esdf_slice` are given as this one.", unit="m", minimum=0.01, maximum=1000.0
     )
+    tsdf_slice_rate_hz: float = _parameter(
+        1.0, "Rate of `~/tsdf_slice`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
+    )
+    tsdf_slice_height_m: float = _parameter(
+        0.5, "Height of `~/tsdf_slice`, z of the map.", unit="m", minimum=-1000.0, maximum=1000.0
+    )
     surface_rate_hz: float = _parameter(
         1.0, "Rate of `~/surface`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0
     )

@@ -29,7 +29,13 @@ from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.schedule import Schedule
 from neuralfusion_ros.nodes.translation_rounds import TranslationRounds
 from neuralfusion_ros.nodes.tsdf_stream import TsdfStream
-from neuralfusion_ros.nodes.whole_map_output import WholeMapOutput, esdf_maker, grid_maker, make_surface
+from neuralfusion_ros.nodes.whole_map_output import (
+    WholeMapOutput,
+    esdf_maker,
+    grid_maker,
+    make_surface,
+    tsdf_slice_maker,
+)
 from neuralfusion_ros.nodes.worker import Worker
 
 # About 400 MB, more than comes while one slice is translated. What does not fit is asked for again.
@@ -49,6 +55,7 @@ class Outputs:
     tsdf: Publisher
     occupancy_grid: Publisher
     esdf_slice: Publisher
+    tsdf_slice: Publisher
     surface: Publisher
     resend: Publisher
     sender_is_there: Callable[[], bool]
@@ -73,6 +80,9 @@ class TranslationWork:
         self.whole_map = {
             "occupancy_grid": WholeMapOutput(outputs.occupancy_grid, parameters.grid_rate_hz, grid_maker(parameters)),
             "esdf_slice": WholeMapOutput(outputs.esdf_slice, parameters.esdf_rate_hz, esdf_maker(parameters)),
+            "tsdf_slice": WholeMapOutput(
+                outputs.tsdf_slice, parameters.tsdf_slice_rate_hz, tsdf_slice_maker(parameters)
+            ),
             "surface": WholeMapOutput(outputs.surface, parameters.surface_rate_hz, self._make_surface),
         }
         self._resend_timeout_s, self._asked_s = parameters.resend_timeout_s, 0.0

@@ -60,6 +60,7 @@ class TranslatorNode(MappingNode):
             self._publisher(PointCloud2, "~/tsdf", reliable(_TSDF_DEPTH), lambda: self._work.tsdf_viewer_came()),
             self._whole_map_publisher(OccupancyGrid, "occupancy_grid", latched()),
             self._whole_map_publisher(PointCloud2, "esdf_slice", reliable(1)),
+            self._whole_map_publisher(PointCloud2, "tsdf_slice", reliable(1)),
             self._whole_map_publisher(PointCloud2, "surface", reliable(1)),
             self.keep(self.create_publisher(Empty, "latent_blocks/resend", reliable(10)), self.destroy_publisher),
             lambda: blocks.get_publisher_count() > 0,

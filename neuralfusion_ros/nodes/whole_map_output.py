@@ -10,9 +10,11 @@ from rclpy.publisher import Publisher
 from neuralfusion_ros.mapping.mesh_points import surface_points
 from neuralfusion_ros.mapping.planning_grids import esdf_slice, occupancy_grid
 from neuralfusion_ros.mapping.surface_map import SurfaceMap
+from neuralfusion_ros.mapping.tsdf_slice import tsdf_slice
 from neuralfusion_ros.messages.esdf_cloud import esdf_cloud_bytes
 from neuralfusion_ros.messages.occupancy_grid import occupancy_grid_bytes
 from neuralfusion_ros.messages.surface_cloud import surface_cloud_bytes
+from neuralfusion_ros.messages.tsdf_cloud import tsdf_cloud_bytes
 from neuralfusion_ros.nodes.parameters import TranslatorParameters
 from neuralfusion_ros.nodes.schedule import Schedule
 
@@ -71,6 +73,17 @@ def esdf_maker(parameters: TranslatorParameters) -> Make:
     return lambda surface, frame_id, stamp_ns: esdf_cloud_bytes(
         frame_id, stamp_ns, esdf_slice(surface, height_m, reach_m)
     )
+
+
+def tsdf_slice_maker(parameters: TranslatorParameters) -> Make:
+    """Makes `~/tsdf_slice`."""
+
+    def make(surface: SurfaceMap, frame_id: str, stamp_ns: int) -> bytes:
+        voxels = tsdf_slice(surface, parameters.tsdf_slice_height_m)
+        values = voxels.positions_m, voxels.tsdf_m, voxels.weight, voxels.occupancy
+        return tsdf_cloud_bytes(frame_id, stamp_ns, *values)
+
+    return make
 
 
 def make_surface(surface: SurfaceMap, frame_id: str, stamp_ns: int) -> bytes:

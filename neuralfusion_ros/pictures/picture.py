@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,8 @@ from neuralfusion_ros.pictures.surface_colours import Paint, by_height
 from neuralfusion_ros.pictures.viewpoint import FROM_ABOVE, View, Viewpoint, choose_view, levelled
 
 Pixels = npt.NDArray[np.uint8]
+Advance: TypeAlias = Callable[[int], object]
+"""Hears how many more steps are done."""
 
 SIZE = (1280, 960)
 BACKGROUND = np.array([0.98, 0.98, 0.99], np.float32)
@@ -26,6 +30,12 @@ _SHIFTS = ((-0.375, -0.125), (0.125, -0.375), (0.375, 0.125), (-0.125, 0.375))
 _EDGE_CONTRAST = 0.06
 _SHADE_RAYS = 16
 _SHADE_REACH_M = 0.5
+_SEEING_STEPS = 8  # the picture without smoothed edges takes as long as so many rays for the shade
+DRAWING_STEPS = _SHADE_RAYS + _SEEING_STEPS + len(_SHIFTS)
+
+
+def _nobody(_: int) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -45,22 +55,23 @@ def render_mesh(
     viewpoint: Viewpoint = FROM_ABOVE,
     paint: Paint | None = None,
     both_sides: bool = False,
+    advance: Advance = _nobody,
 ) -> Pixels:
     """(height, width, 3) picture of a mesh with at least one triangle.
 
     up: (3,) of any length, about upwards in the world. size: width, height. paint: by height if None. Triangles that
     face away from the eye are left out, so one looks into a room through its ceiling and near walls; both_sides keeps
-    them. The same mesh gives the same picture.
+    them. advance: hears how many more of DRAWING_STEPS are done. The same mesh gives the same picture.
     """
     triangles = Triangles(mesh.vertices, mesh.triangles)
     level_up = levelled(triangles, up)
     view = choose_view(triangles, level_up, size[0] / size[1], viewpoint)
-    return draw(triangles, Scene(view, level_up, size, both_sides), paint or by_height(triangles, level_up))
+    return draw(triangles, Scene(view, level_up, size, both_sides), paint or by_height(triangles, level_up), advance)
 
 
-def draw(mesh: Triangles, scene: Scene, paint: Paint) -> Pixels:
+def draw(mesh: Triangles, scene: Scene, paint: Paint, advance: Advance = _nobody) -> Pixels:
     """(height, width, 3) picture of a mesh, which may be empty, so that several can be seen in the same way."""
-    return _Picture(mesh, scene, paint).pixels()
+    return _Picture(mesh, scene, paint, advance).pixels()
 
 
 def save_picture(path: Path, pixels: Pixels) -> None:
@@ -70,18 +81,22 @@ def save_picture(path: Path, pixels: Pixels) -> None:
 
 
 class _Picture:
-    def __init__(self, mesh: Triangles, scene: Scene, paint: Paint) -> None:
+    def __init__(self, mesh: Triangles, scene: Scene, paint: Paint, advance: Advance) -> None:
         self._faces = FrontFaces(mesh, scene.view.eye, scene.both_sides)
         self._view, self._size, self._up = scene.view, scene.size, scene.up.astype(np.float32)
-        self._paint = paint
+        self._paint, self._advance = paint, advance
 
     def pixels(self) -> Pixels:
         """All of the picture, with the edges smoothed by further rays."""
         width, height = self._size
         open_sky = self._openness().reshape(-1)
         colours = self._colours(self._view.rays(width, height), open_sky)
+        self._advance(_SEEING_STEPS)
         edge = _edges(colours.reshape(height, width, 3)).reshape(-1)
-        more = [self._colours(self._view.rays(width, height, shift)[edge], open_sky[edge]) for shift in _SHIFTS]
+        more = []
+        for shift in _SHIFTS:
+            more.append(self._colours(self._view.rays(width, height, shift)[edge], open_sky[edge]))
+            self._advance(1)
         colours[edge] = np.mean(more, axis=0)
         return np.rint(255 * colours.clip(0, 1)).astype(np.uint8).reshape(height, width, 3)
 
@@ -110,6 +125,7 @@ class _Picture:
             # A point on the unit sphere around the normal's tip: rays by the cosine to the normal.
             rays = unit(hits.normals + unit(rng.standard_normal(hits.normals.shape, np.float32)))
             total += (self._faces.distances(hits.points + 0.01 * hits.normals, rays) / _SHADE_REACH_M).clip(0, 1)
+            self._advance(1)
         hit = hits.hit.reshape(height, width).astype(np.float32)
         openness = np.zeros_like(hit)
         openness[hit > 0] = total / _SHADE_RAYS

@@ -2,6 +2,7 @@
 """neuralfusion compare: numbers that can be worked out by hand, the picture, and what becomes of bad input."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -35,8 +36,9 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def compare(folder, capfd):
+def compare(folder, monkeypatch, capfd):
     """compare(*words): what was printed."""
+    monkeypatch.setattr("neuralfusion_ros.commands.compare.PATIENCE_S", math.inf)
 
     def call(*words):
         assert cli.main(["compare", *words]) == 0
@@ -68,6 +70,17 @@ def test_numbers_and_picture(compare, folder):
     assert picture.shape[1] > 2 * 160 and picture.shape[0] > 120 + 30
     left, right = shares(picture)
     assert right > 0.2 > 10 * left
+
+
+def test_what_takes_long_tells_how_far_it_is(monkeypatch, folder, capfd):
+    monkeypatch.setattr("neuralfusion_ros.commands.compare.PATIENCE_S", 0)
+    words = ["compare", "good.ply", "bad.ply", "--reference", "truth.ply"]
+    assert cli.main([*words, "--output", "c.png", *SIZE]) == 0
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0].startswith("comparing: 2 of 10, ") and lines[-1] == "comparing: 10 of 10, 0 s left"
+    assert cli.main([*words, "--json"]) == 0
+    said = capfd.readouterr()
+    assert json.loads(said.out) and said.err == ""
 
 
 def test_what_is_missing_costs_completeness(compare):

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """neuralfusion render: what it draws, and what becomes of bad input."""
 
+import math
+
 import numpy as np
 import open3d as o3d
 import pytest
 from PIL import Image
 
 from neuralfusion_ros import cli
+from neuralfusion_ros.pictures.picture import DRAWING_STEPS
 
 RED, GREEN, BLUE = range(3)
 
@@ -30,8 +33,9 @@ def green_file(tmp_path):
 
 
 @pytest.fixture
-def render(tmp_path, capsys):
+def render(tmp_path, monkeypatch, capsys):
     """render(mesh, *options): the picture and which of its pixels show the mesh."""
+    monkeypatch.setattr("neuralfusion_ros.commands.draw_mesh.PATIENCE_S", math.inf)
 
     def call(mesh, *options):
         output = tmp_path / "picture.png"
@@ -42,6 +46,13 @@ def render(tmp_path, capsys):
         return picture, (picture != picture[0, 0]).any(axis=2)
 
     return call
+
+
+def test_what_takes_long_tells_how_far_it_is(monkeypatch, tmp_path, cube_file, capsys):
+    monkeypatch.setattr("neuralfusion_ros.commands.draw_mesh.PATIENCE_S", 0)
+    assert cli.main(["render", str(cube_file), "--output", str(tmp_path / "picture.png"), "--size", "80x60"]) == 0
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last == f"drawing: {DRAWING_STEPS} of {DRAWING_STEPS}, 0 s left"
 
 
 def test_size_and_zoom(render, cube_file):

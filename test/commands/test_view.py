@@ -30,7 +30,7 @@ from neuralfusion_ros.messages.line_markers import CameraTrack, camera_markers_b
 from neuralfusion_ros.nodes.diagnostics import Report, diagnostic_array
 from neuralfusion_ros.nodes.mesh_stream import MeshStream
 
-BROWSER = Path(__file__).with_name("browser.py")
+BROWSER = Path(__file__).parents[2] / "scripts" / "browser.py"
 NO_VIEWER = importlib.util.find_spec("viser") is None
 NO_BROWSER = not (shutil.which("chromium") or shutil.which("chromium-browser"))
 needs_viewer = pytest.mark.skipif(NO_VIEWER, reason="needs viser (requirements-view.txt)")

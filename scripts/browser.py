@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Opens a page in a headless Chromium, waits for a text on it, and takes a picture of it.
 
-python test/commands/browser.py URL PICTURE TEXT WIDTHxHEIGHT SHARE: prints the text of the page once TEXT is on it and
+python scripts/browser.py URL PICTURE TEXT WIDTHxHEIGHT SHARE: prints the text of the page once TEXT is on it and
 that share of its lower left quarter is neither white nor black; exit code 1 if that never came.
 Talks the DevTools protocol of Chromium over a WebSocket. Draws in software: no screen and no GPU are needed.
 """
@@ -19,6 +19,8 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -52,11 +54,24 @@ class Page:
 
     def text(self) -> str:
         """What a reader sees written on the page."""
-        return self.call("Runtime.evaluate", expression="document.body.innerText")["result"].get("value", "")
+        return str(self.run("document.body.innerText") or "")
 
     def picture(self) -> bytes:
         """PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
+
+    def run(self, script: str) -> object:
+        """The value of a JavaScript expression."""
+        return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+
+    def wait(self, text: str, share: float, limit_s: float = _WAIT_S) -> bool:
+        """Waits until a text that matches `text` is on it and so much is drawn. False when that never came."""
+        end_s = time.monotonic() + limit_s
+        while not (re.search(text, self.text()) and drawn_share(self.picture()) > share):
+            if time.monotonic() > end_s:
+                return False
+            time.sleep(0.2)
+        return True
 
 
 def drawn_share(png: bytes) -> float:
@@ -66,29 +81,15 @@ def drawn_share(png: bytes) -> float:
     return float(((quarter > 50) & (quarter < 225)).mean())
 
 
-def visit(url: str, picture: Path, text: str, size: str, share: float) -> bool:
-    """Waits until a text that matches `text` and a mesh are on the page. False when they never came."""
+@contextmanager
+def open_page(url: str, size: str) -> Iterator[Page]:
+    """The page in a browser of its own. size: of the window, WIDTHxHEIGHT."""
     with tempfile.TemporaryDirectory() as profile:
-        command = [
-            str(PROGRAM),
-            *_OPTIONS,
-            f"--user-data-dir={profile}",
-            f"--window-size={size.replace('x', ',')}",
-            url,
-        ]
+        window = [f"--user-data-dir={profile}", f"--window-size={size.replace('x', ',')}"]
+        command = [str(PROGRAM), *_OPTIONS, *window, url]
         browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
-            page = Page(_port_of(browser))
-            end_s = time.monotonic() + _WAIT_S
-            while True:
-                said, png = page.text(), page.picture()
-                found = re.search(text, said) is not None and drawn_share(png) > share
-                if found or time.monotonic() > end_s:
-                    break
-                time.sleep(0.2)
-            picture.write_bytes(png)
-            print(said)
-            return found
+            yield Page(_port_of(browser))
         finally:
             browser.send_signal(signal.SIGTERM)
             try:
@@ -96,6 +97,15 @@ def visit(url: str, picture: Path, text: str, size: str, share: float) -> bool:
             except subprocess.TimeoutExpired:
                 browser.kill()
                 browser.wait()
+
+
+def visit(url: str, picture: Path, text: str, size: str, share: float) -> bool:
+    """Waits until a text that matches `text` and a mesh are on the page. False when they never came."""
+    with open_page(url, size) as page:
+        found = page.wait(text, share)
+        picture.write_bytes(page.picture())
+        print(page.text())
+    return found
 
 
 def _port_of(browser: subprocess.Popen[str]) -> int:
