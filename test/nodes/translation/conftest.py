@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -68,10 +69,11 @@ class Translator:
     """The work of a translator node, whose publishers keep what they are given."""
 
     def __init__(self, model, log, publishers, options):
-        names = ("mesh", "tsdf", "occupancy_grid", "esdf_slice", "tsdf_slice", "surface", "resend")
-        vars(self).update(zip(names, publishers, strict=True))
+        self.mesh, self.tsdf, *others, self.resend = publishers
+        self.occupancy_grid, self.esdf_slice, self.tsdf_slice, self.surface = others
         self.copy, self.rejections = LatentCopy(model, torch.device("cpu"), 1 << 28), Rejections(log)
-        outputs = Outputs(*publishers, sender_is_there=lambda: True)
+        shown = (self.occupancy_grid, self.esdf_slice, self.tsdf_slice, self.surface)
+        outputs = Outputs(self.mesh, self.tsdf, *shown, self.resend, sender_is_there=lambda: True)
         self.work = TranslationWork(self.copy, outputs, options, self.rejections)
 
     def hand_in(self, messages):
@@ -128,9 +130,11 @@ def room(model, publisher, frame_of, camera):
 def make(model, publisher, log):
     """A translator at work. viewers: of mesh and TSDF. planners: of what shows the whole map in one message."""
     made = []
-    rates = [f"{name}_rate_hz" for name in ("mesh", "tsdf", "grid", "esdf", "tsdf_slice", "surface")]
+    rates: dict[str, Any] = {
+        f"{name}_rate_hz": AT_ONCE_HZ for name in ("mesh", "tsdf", "grid", "esdf", "tsdf_slice", "surface")
+    }
     quick = replace(TranslatorParameters(), resend_timeout_s=0.01, max_blocks_per_slice=40)
-    quick = replace(quick, **dict.fromkeys(rates, AT_ONCE_HZ))
+    quick = replace(quick, **rates)
 
     def make(viewers=1, planners=0, started=True, **parameters):
         publishers = [type(publisher)() for _ in range(7)]
