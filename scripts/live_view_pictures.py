@@ -29,7 +29,8 @@ FRAMES, VOXEL_M = 100, 0.03
 SIZE = "1280x1000"  # of the window; what the browser keeps for itself is not in the picture
 DOCS = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 # Without a GPU the browser draws the whole room in many seconds.
-DRAWN_LIMIT_S, STOP_S, CALM_S = 300.0, 60.0, 3.0
+DRAWN_LIMIT_S, STOP_S, CALM_S = 300.0, 60.0, 5.0
+DRAWN_SHARE, SCENE_WIDTH = 0.1, 940
 PATIENT: dict[str, float | str] = {"input_qos": "reliable", "max_queue_length": 100, "pose_buffer_s": 600.0}
 
 # The control beside a label of the panel. viser names neither.
@@ -78,7 +79,7 @@ def live_view() -> Iterator[str]:
 
 def take_pictures(page: Page, folder: Path) -> None:
     """All three, from the viewpoint that the page begins with."""
-    if not page.wait(rf"(?s){FRAMES} frames.*Latent map", 0.1, DRAWN_LIMIT_S):
+    if not page.wait(r"(?s)frames.*triangles.*Latent map", DRAWN_SHARE, DRAWN_LIMIT_S):
         raise RuntimeError(f"the map never was on the page, which says: {page.text()}")
     page.run(CLOSE_NOTES)
     save(page, folder / "live_view.png")
@@ -93,11 +94,19 @@ def take_pictures(page: Page, folder: Path) -> None:
 
 
 def save(page: Page, path: Path) -> None:
-    """Once the page is calm."""
-    time.sleep(CALM_S)
-    picture = Image.open(io.BytesIO(page.picture())).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE)
+    """Once the scene, which is left of the panel, no longer changes."""
+    before, end_s = None, time.monotonic() + DRAWN_LIMIT_S
+    while True:
+        picture = Image.open(io.BytesIO(page.picture())).convert("RGB")
+        scene = picture.crop((0, 0, SCENE_WIDTH, picture.height)).tobytes()
+        if scene == before:
+            break
+        if time.monotonic() > end_s:
+            raise RuntimeError(f"{path.name}: the scene does not come to rest")
+        before = scene
+        time.sleep(CALM_S)
     with new_file(path) as aside:
-        picture.save(aside, format="PNG", optimize=True)
+        picture.quantize(256, Image.Quantize.FASTOCTREE).save(aside, format="PNG", optimize=True)
 
 
 if __name__ == "__main__":
