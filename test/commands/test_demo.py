@@ -16,9 +16,9 @@ from PIL import Image
 
 from neuralfusion_ros import cli
 from neuralfusion_ros.commands import demo_recording
+from neuralfusion_ros.commands.dds_profile import profile_variable
 from neuralfusion_ros.commands.demo_plan import make_plan
 from neuralfusion_ros.commands.demo_summary import first_problem
-from neuralfusion_ros.commands.node_processes import PROFILE_VARIABLE
 from neuralfusion_ros.datasets.open_recording import open_recording
 from neuralfusion_ros.training.rendering import DepthRenderer
 
@@ -65,7 +65,7 @@ def test_a_node_that_fails_ends_the_demo(monkeypatch, root, tmp_path, room_folde
     monkeypatch.setattr(sys, "executable", str(program))
     # What the demo puts into the environment is taken out of it again.
     monkeypatch.setenv("ROS_DOMAIN_ID", os.environ["ROS_DOMAIN_ID"])
-    monkeypatch.setenv(PROFILE_VARIABLE, str(root / "config" / "fastdds_shm.xml"))
+    monkeypatch.setenv(profile_variable(), str(root / "config" / "fastdds_shm.xml"))
     folder = tmp_path / "out"
     assert cli.main(["demo", str(room_folder), "--output", str(folder), "--model", str(model_file)]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
