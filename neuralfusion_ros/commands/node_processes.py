@@ -56,7 +56,7 @@ class NodeProcesses:
         # --ros-args reads values as YAML, of which JSON is a part.
         words = [word for key, value in parameters.items() for word in ("-p", f"{key}:={json.dumps(value)}")]
         command = [sys.executable, "-m", f"{_PACKAGE.name}.nodes.{name}", "--ros-args", *words]
-        with self.log(name).open("wb") as log, _ctrl_c_waits():
+        with self.log(name).open("wb") as log, _signals_wait():
             # In a session of its own, so that Ctrl-C reaches it from here and only once.
             self._processes[name] = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -99,13 +99,17 @@ def _ended(process: subprocess.Popen[bytes]) -> int:
 
 
 @contextmanager
-def _ctrl_c_waits() -> Iterator[None]:
-    """Ctrl-C in the block takes effect at its end; a process whose start is interrupted would be left running."""
+def _signals_wait() -> Iterator[None]:
+    """A signal in the block takes effect at its end; a process whose start is interrupted would be left running."""
     came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    before = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if came:
-        raise KeyboardInterrupt
+        signal.raise_signal(came[0])

@@ -75,16 +75,17 @@ def test_a_node_that_fails_ends_the_demo(monkeypatch, root, tmp_path, room_folde
     assert not (folder / "mesh.ply").exists()
 
 
-def test_ctrl_c_ends_all_nodes(start, tmp_path, room_folder, model_file):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_all_nodes(start, tmp_path, room_folder, model_file, number, code):
     options = ("--output", "out", "--voxel-size", "0.1", "--model", model_file)
     process = start("demo", room_folder, *options)
     end_s = time.monotonic() + 100
     while not (tmp_path / "work" / "out" / "translator_node.log").exists():
         assert process.poll() is None and time.monotonic() < end_s
         time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in errors
     assert running_in(tmp_path / "work" / "out") == []
 
@@ -118,6 +119,14 @@ def test_bad_input_is_refused_before_any_node_starts(tmp_path, model_file, capsy
     output = capsys.readouterr()
     assert output.err.startswith("neuralfusion: error: ") and message in output.err and output.err.count("\n") == 1
     assert not folder.exists() or not any(folder.iterdir())
+
+
+def test_input_that_cannot_be_read_leaves_the_earlier_demo(tmp_path, capsys):
+    (tmp_path / "mesh.ply").write_text("of an earlier demo")
+    assert cli.main(["demo", str(tmp_path / "nowhere"), "--output", str(tmp_path)]) == 2
+    assert (tmp_path / "mesh.ply").exists()
+    assert cli.main(["demo", "--output", str(tmp_path / "mesh.ply")]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith("mesh.ply is not a folder")
 
 
 def test_its_own_recording_is_noisy_and_always_the_same(tmp_path):
