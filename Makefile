@@ -12,7 +12,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 # Idle threads of a process must not spin while another process needs the core.
 export OMP_WAIT_POLICY ?= passive
 
-.PHONY: help setup demo test pytest pytest-jazzy docs lint typecheck format clean
+.PHONY: help setup setup-jazzy kernels demo test checks pytest pytest-jazzy docs lint typecheck format clean
 
 help:
 	@echo "make demo       map a recording and write mesh.ply (DEMO_ARGS: input and options)"
@@ -24,11 +24,22 @@ help:
 setup:
 	@scripts/setup.sh
 
+setup-jazzy: setup
+	@scripts/setup_jazzy.sh
+
 demo: setup
 	@$(BIN)/neuralfusion demo $(DEMO_ARGS)
 
 # With PYTEST_ARGS only what they ask for.
-test: lint typecheck pytest $(if $(PYTEST_ARGS),,pytest-jazzy)
+test: checks pytest $(if $(PYTEST_ARGS),,pytest-jazzy)
+
+# mypy leaves a core free for what the tests need.
+checks: setup
+	@$(MAKE) --no-print-directory -j 2 lint typecheck kernels $(if $(PYTEST_ARGS),,setup-jazzy)
+
+# Into their cache. Otherwise each worker of pytest and each node that is early would compile them.
+kernels: setup
+	@$(BIN)/python -c "from neuralfusion_ros.mapping import *; Mapper(load_model('small'), MapSettings()).warm_up()"
 
 # -k: rclpy catches SIGTERM, so a hung node would survive a plain timeout.
 PYTEST := timeout -k 10 1200 env ROS_PYTHON_CHECK_FIELDS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
@@ -39,8 +50,7 @@ pytest: setup
 
 # What talks over the middleware, with the ROS of the older distribution.
 JAZZY_TESTS ?= $(wildcard test/nodes/test_[dgiln]*.py) test/nodes/test_planning_outputs.py test/messages/test_transforms.py
-pytest-jazzy: setup
-	@scripts/setup_jazzy.sh
+pytest-jazzy: setup-jazzy
 	@echo "pytest, ROS 2 Jazzy"
 	@ROS_DISTRO=jazzy $(PYTEST:$(BIN)%=.venv-jazzy/bin%) $(JAZZY_TESTS)
 

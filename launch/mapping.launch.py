@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts fusion_node and translator_node, and RViz if wanted. Option `-s` of `ros2 launch` lists the arguments."""
 
-import os
+from importlib.util import find_spec
 from pathlib import Path
+from runpy import run_path
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
@@ -12,9 +13,10 @@ from launch_ros.actions import Node
 
 PACKAGE = "neuralfusion_ros"
 CONFIG = Path(__file__).resolve().parents[1] / "config"
-# Fast DDS 3, in Kilted and newer, has renamed the variable and warns about the old name.
-OLD_FAST_DDS = os.environ.get("ROS_DISTRO") in {"humble", "iron", "jazzy"}
-PROFILE_VARIABLE = f"{'FASTRTPS' if OLD_FAST_DDS else 'FASTDDS'}_DEFAULT_PROFILES_FILE"
+# Run, not imported: with the import the package chooses the number of OpenMP threads, for all that is launched.
+FOUND = find_spec(PACKAGE)
+assert FOUND is not None and FOUND.origin is not None
+PROFILE_VARIABLE = run_path(str(Path(FOUND.origin).parent / "commands" / "dds_profile.py"))["profile_variable"]()
 
 ARGUMENTS = {
     "depth_image": ("depth/image", "Topic of the depth images, 16UC1 or 32FC1."),

@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import FrameType
 from typing import NoReturn
 
 from neuralfusion_ros import __version__
@@ -30,6 +32,11 @@ _EXAMPLE = """example:
   neuralfusion fuse --help"""
 _BAD_INPUT = 2
 _INTERRUPTED = 130
+_TERMINATED = 143
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM. What Ctrl-C cleans up, it cleans up too: files written aside, nodes that were started."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,18 +46,28 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. Returns the exit code: 0, 1 for a check that failed, 2 for bad input, 130 for Ctrl-C."""
+    """Run a command; only in the main thread.
+
+    Returns the exit code: 0, 1 for a check that failed, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
         args = _parser(words).parse_args(words)
         return int(args.run(args))
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+    except KeyboardInterrupt as stop:
+        return _TERMINATED if isinstance(stop, _Terminated) else _INTERRUPTED
     except Exception as error:
         if not _is_for_the_user(error):
             raise
         print(f"neuralfusion: error: {' '.join(str(error).split())}", file=sys.stderr)
         return _BAD_INPUT
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise _Terminated
 
 
 def _is_for_the_user(error: Exception) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from neuralfusion_ros.commands.node_processes import PROFILE_VARIABLE
+from neuralfusion_ros.commands.dds_profile import profile_variable
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,6 +49,6 @@ def ros_env() -> dict[str, str]:
     for name in ("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "LD_LIBRARY_PATH"):
         env.pop(name, None)
     # As the launch files do. Not for this process, where it makes every node slower to create.
-    env[PROFILE_VARIABLE] = str(ROOT / "config" / "fastdds_shm.xml")
+    env[profile_variable()] = str(ROOT / "config" / "fastdds_shm.xml")
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     return env

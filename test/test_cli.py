@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line as a whole: help, versions, and what becomes of errors."""
 
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -82,6 +83,22 @@ def test_errors_in_the_program_are_not_hidden(monkeypatch):
     raising(monkeypatch, ValueError("a mistake of ours"))
     with pytest.raises(ValueError, match="a mistake of ours"):
         cli.main(["fuse"])
+
+
+def test_a_request_to_end_is_quiet_and_cleans_up(monkeypatch, capsys):
+    before, cleaned = signal.getsignal(signal.SIGTERM), []
+
+    def run(args):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            cleaned.append(True)
+
+    add_parser = SimpleNamespace(add_parser=lambda subparsers: subparsers.add_parser("fuse").set_defaults(run=run))
+    monkeypatch.setattr(cli, "import_module", lambda name: add_parser)
+    assert cli.main(["fuse"]) == 143
+    assert (cleaned, capsys.readouterr().err) == ([True], "")
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_interruption_is_quiet(monkeypatch, capsys):

@@ -191,7 +191,7 @@ def test_every_file_names_its_licence(path):
 
 def test_no_path_of_one_machine_is_written_down():
     machine_path = re.compile(r"(?<![\w.>}\)])/(root|home/\w+|Users/\w+|work|mnt)/\w")
-    written = [path for path in ROOT.iterdir() if path.is_file()]
+    written = [path for path in ROOT.iterdir() if path.is_file() and path.name != ".git"]  # a worktree has a file
     for folder in (".ci", "config", "docs", "examples", "launch", PACKAGE, "resource", "scripts", "test"):
         written += [path for path in (ROOT / folder).rglob("*") if path.is_file()]
     binary = {".pyc", ".safetensors", ".png", ".jpg", ".gif", ".ply", ".npz", ".mcap"}

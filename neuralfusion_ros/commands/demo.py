@@ -59,12 +59,12 @@ def run(args: argparse.Namespace) -> int:
     """Run the demo. Returns 0, or 1 when something did not work. Raises CommandError and the like for bad input."""
     _check_options(args)
     output: Path = args.output.absolute()
-    output.mkdir(parents=True, exist_ok=True)
-    for name in (_MESH, _PICTURE, _SUMMARY):
-        (output / name).unlink(missing_ok=True)
     set_ros_environment()
     begin_s = time.monotonic()
     plan = make_plan(args.input, args.frames, args.rate, output)
+    output.mkdir(parents=True, exist_ok=True)
+    for name in (_MESH, _PICTURE, _SUMMARY):
+        (output / name).unlink(missing_ok=True)
     with live_view(args.view, plan.up) as view:
         code = _run(args, output, plan, begin_s)
         if code == 0:
@@ -102,6 +102,8 @@ def _run(args: argparse.Namespace, output: Path, plan: DemoPlan, begin_s: float)
 
 def _check_options(args: argparse.Namespace) -> None:
     """What the nodes would refuse is refused here, in one line."""
+    if args.output.exists() and not args.output.is_dir():
+        raise CommandError(f"{args.output} is not a folder")
     map_settings(args)
     load_model(args.model, chosen_device(args))
     if args.view:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from statistics import median
 
 from neuralfusion_ros.commands.doctor_inputs import (
-    are_joined,
     does_not_fit,
     not_published,
     nothing_came,
-    seconds_to_nearest,
+    seconds_off,
+    way,
 )
-from neuralfusion_ros.commands.doctor_snapshot import IMAGE, INFO, ODOMETRY, POSE, Snapshot
+from neuralfusion_ros.commands.doctor_snapshot import IMAGE, INFO, ODOMETRY, POSE, Link, Snapshot
+from neuralfusion_ros.mapping.transforms import frame_name
 
 Check = Callable[[Snapshot], str | None]
 
@@ -118,9 +118,10 @@ def frames_are_connected(snapshot: Snapshot) -> str | None:
         if frame in ("", target) or not target:
             return None
         return f"poses are in the frame '{frame}' but the map is in '{target}': set global_frame to '{frame}'"
-    camera = snapshot.inputs[IMAGE].frame_id
-    if snapshot.tf_links is None or not camera or are_joined(camera, target, snapshot.tf_links):
+    camera = frame_name(snapshot.inputs[IMAGE].frame_id)
+    if snapshot.tf_links is None or not camera or _way_to(snapshot, camera) is not None:
         return None
+    target = frame_name(target)
     known = {frame for link in snapshot.tf_links for frame in link}
     unknown = [f"tf does not know '{frame}'" for frame in (camera, target) if frame not in known]
     why = " and ".join(unknown) or "nothing joins the two trees"
@@ -128,21 +129,18 @@ def frames_are_connected(snapshot: Snapshot) -> str | None:
 
 
 def poses_are_in_time(snapshot: Snapshot) -> str | None:
-    """Poses and images have the same clock and come together."""
-    kind = _pose_type(snapshot)
-    images = snapshot.inputs[IMAGE].stamps_ns
-    poses = snapshot.inputs[kind].stamps_ns if kind else ()
-    if not images or not poses or snapshot.said[snapshot.fusion].grew("integrated"):
+    """Poses, or the transforms between camera and map, and images have the same clock and come together."""
+    if snapshot.said[snapshot.fusion].grew("integrated"):
         return None
-    off_s = [seconds_to_nearest(stamp_ns, poses) for stamp_ns in images]
-    if min(map(abs, off_s)) <= float(snapshot.parameters.get("max_pose_gap_s", 0.2)):
-        return None
-    typical_s = median(off_s)
-    word = "older" if typical_s < 0 else "newer"
-    return (
-        f"poses are {abs(typical_s):.2f} s {word} than the images: give both drivers the same clock "
-        "(use_sim_time, NTP or PTP)"
-    )
+    near_s = float(snapshot.parameters.get("max_pose_gap_s", 0.2))
+    for what, stamps_ns in _stamps_of_poses(snapshot).items():
+        off_s = seconds_off(snapshot.inputs[IMAGE].stamps_ns, stamps_ns, near_s)
+        if off_s is not None:
+            return (
+                f"{what} {abs(off_s):.2f} s {'older' if off_s < 0 else 'newer'} than the images: give both drivers the "
+                "same clock (use_sim_time, NTP or PTP), or raise max_wait_for_pose_s if they come late"
+            )
+    return None
 
 
 def frames_are_used(snapshot: Snapshot) -> str | None:
@@ -226,3 +224,18 @@ def _not_active(snapshot: Snapshot, node: str) -> str | None:
 def _pose_type(snapshot: Snapshot) -> str | None:
     """Type of the poses; None with tf."""
     return {"tf": None, "odom": ODOMETRY}.get(str(snapshot.parameters.get("pose_source")), POSE)
+
+
+def _stamps_of_poses(snapshot: Snapshot) -> dict[str, tuple[int, ...]]:
+    """{words for the poses, or for each transform on the way from the camera to the map: their stamps}."""
+    kind = _pose_type(snapshot)
+    if kind is not None:
+        return {"poses are": snapshot.inputs[kind].stamps_ns}
+    links = snapshot.tf_links or {}
+    on_way = _way_to(snapshot, frame_name(snapshot.inputs[IMAGE].frame_id)) or []
+    return {f"transforms from '{child}' to '{parent}' are": links[parent, child] for parent, child in on_way}
+
+
+def _way_to(snapshot: Snapshot, camera: str) -> list[Link] | None:
+    """The transforms between the map's frame and the camera's."""
+    return way(camera, frame_name(str(snapshot.parameters.get("global_frame", ""))), snapshot.tf_links or ())

@@ -21,9 +21,10 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 
-from neuralfusion_ros.commands.doctor_snapshot import IMAGE, INFO, ODOMETRY, POSE, Endpoint, Input, Said, Snapshot
+from neuralfusion_ros.commands.doctor_snapshot import IMAGE, INFO, ODOMETRY, POSE, Endpoint, Input, Link, Said, Snapshot
 from neuralfusion_ros.commands.graph_names import joined, mapping_nodes, other_nodes, topics_of
 from neuralfusion_ros.commands.watching_node import WatchingNode
+from neuralfusion_ros.mapping.transforms import frame_name
 from neuralfusion_ros.messages.cdr import CdrReader
 from neuralfusion_ros.messages.errors import BadMessage
 from neuralfusion_ros.messages.tf_type import tf_message_type
@@ -35,6 +36,7 @@ _CLOUDS = {"sensor_msgs/msg/PointCloud2"}
 _OUTPUTS = _CLOUDS | {"visualization_msgs/msg/MarkerArray", "nav_msgs/msg/OccupancyGrid"}
 _PARAMETERS = ["use_sim_time", "pose_source", "global_frame", "device", "max_pose_gap_s"]
 _FOREVER_NS = 2**62
+_KEPT_STAMPS = 1000
 
 # What every publisher can be heard with.
 _ANY_QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -53,7 +55,7 @@ class GraphWatcher(WatchingNode):
         self._said: dict[str, Said] = {}
         self._stamps: dict[tuple[str, str], deque[int]] = {}
         self._frames: dict[str, str] = {}
-        self._tf_links: set[tuple[str, str]] | None = None
+        self._tf_links: dict[Link, deque[int]] | None = None
         self._clock_ticks = 0
         self._parameters: Any = None
 
@@ -79,7 +81,7 @@ class GraphWatcher(WatchingNode):
             parameters=parameters,
             inputs=self._inputs_of(fusion),
             image_topics=tuple(t for t, kinds in topics if IMAGE in kinds and self._node.count_publishers(t)),
-            tf_links=None if self._tf_links is None else frozenset(self._tf_links),
+            tf_links=None if self._tf_links is None else {link: tuple(ns) for link, ns in self._tf_links.items()},
             clock_publishers=self._node.count_publishers("/clock"),
             clock_ticks=self._clock_ticks,
             block_receivers=tuple(self._receivers(self._published_by(fusion, _CLOUDS))),
@@ -113,7 +115,7 @@ class GraphWatcher(WatchingNode):
 
     def _input(self, topic: str, kind: str, fusion: str) -> Input:
         if (topic, kind) not in self._stamps:
-            self._stamps[topic, kind] = deque(maxlen=1000)
+            self._stamps[topic, kind] = deque(maxlen=_KEPT_STAMPS)
             on_message = partial(self._on_input, topic, self._stamps[topic, kind])
             self._node.create_subscription(_INPUTS[kind], topic, on_message, _ANY_QOS, raw=True)
         publishers = tuple(map(_endpoint, self._node.get_publishers_info_by_topic(topic)))
@@ -133,14 +135,18 @@ class GraphWatcher(WatchingNode):
     def _listen_to_tf(self) -> None:
         if self._tf_links is not None:
             return
-        self._tf_links = set()
+        self._tf_links = {}
         for topic, qos in ((TF, _ANY_QOS), (TF_STATIC, _LATCHED)):
-            self._node.create_subscription(tf_message_type(), topic, self._on_tf, qos, raw=True)
+            on_tf = partial(self._on_tf, self._tf_links, topic == TF)
+            self._node.create_subscription(tf_message_type(), topic, on_tf, qos, raw=True)
 
-    def _on_tf(self, data: bytes) -> None:
-        assert self._tf_links is not None
+    def _on_tf(self, links: dict[Link, deque[int]], is_moving: bool, data: bytes) -> None:
         try:
-            self._tf_links |= {(link.parent, link.child) for link in decode_transforms(data)}
+            for found in decode_transforms(data):
+                link = frame_name(found.parent), frame_name(found.child)
+                stamps = links.setdefault(link, deque(maxlen=_KEPT_STAMPS))
+                if is_moving:
+                    stamps.append(found.stamp_ns)
         except BadMessage:
             return
 

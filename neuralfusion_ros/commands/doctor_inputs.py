@@ -6,9 +6,10 @@ The functions return one line, what is wrong and what to do, or None.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
-from neuralfusion_ros.commands.doctor_snapshot import Endpoint, Input, Snapshot
+from neuralfusion_ros.commands.doctor_snapshot import Endpoint, Input, Link, Snapshot
 
 _NS_PER_S = 1e9
 
@@ -62,20 +63,32 @@ def nothing_came(snapshot: Snapshot, kind: str, what: str, remedy: str) -> str |
     return f"no {what} came on {found.topic} in {snapshot.seconds:.0f} s although {nodes} publishes it: {remedy}"
 
 
-def seconds_to_nearest(stamp_ns: int, others_ns: Iterable[int]) -> float:
-    """How much later than stamp_ns the nearest of the others is; negative: earlier."""
-    return min((other_ns - stamp_ns for other_ns in others_ns), key=abs) / _NS_PER_S
+def seconds_off(images_ns: Sequence[int], poses_ns: Sequence[int], near_s: float) -> float | None:
+    """How much later the newest of the poses is than the newest of the images; negative: earlier.
+
+    None when that is no more than near_s and the time between two of them, or when there are none.
+    """
+    if not images_ns or not poses_ns:
+        return None
+    off_s = (poses_ns[-1] - images_ns[-1]) / _NS_PER_S
+    return off_s if abs(off_s) > near_s + _longest_step_s(images_ns) + _longest_step_s(poses_ns) else None
 
 
-def are_joined(frame: str, other: str, links: Iterable[tuple[str, str]]) -> bool:
-    """Whether a chain of links, in any direction, joins two frames."""
-    neighbours: dict[str, set[str]] = {}
-    for a, b in links:
-        neighbours.setdefault(a, set()).add(b)
-        neighbours.setdefault(b, set()).add(a)
-    reached, edge = {frame}, [frame]
+def _longest_step_s(stamps_ns: Sequence[int]) -> float:
+    return max((abs(after - before) for before, after in pairwise(stamps_ns)), default=0) / _NS_PER_S
+
+
+def way(frame: str, other: str, links: Iterable[Link]) -> list[Link] | None:
+    """The links, in any direction, that lead from one frame to another; None when they are not joined."""
+    neighbours: dict[str, dict[str, Link]] = {}
+    for link in links:
+        for a, b in (link, link[::-1]):
+            neighbours.setdefault(a, {})[b] = link
+    ways: dict[str, list[Link]] = {frame: []}
+    edge = [frame]
     while edge:
-        new = neighbours.get(edge.pop(), set()) - reached
-        reached |= new
+        here = edge.pop()
+        new = {there: [*ways[here], link] for there, link in neighbours.get(here, {}).items() if there not in ways}
+        ways |= new
         edge += new
-    return other in reached
+    return ways.get(other)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 IMAGE, INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
 POSE, ODOMETRY = "geometry_msgs/msg/PoseStamped", "nav_msgs/msg/Odometry"
 
+Link = tuple[str, str]
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -67,10 +69,11 @@ class Snapshot:
     """The graph around one fusion node and one translator node, both with their full names.
 
     seconds: how long it was watched. nodes: full names of all. said: by full name. parameters: of the fusion node, as
-    far as they are needed. inputs: by type. image_topics: topics with images that somebody publishes. tf_links: pairs
-    of frames that /tf or /tf_static joins, None when they cannot be read here. clock_ticks: messages on /clock.
-    block_receivers: who subscribes the latent blocks. listeners: {output of the translator: number of subscribers}.
-    has_gpu: this machine has an NVIDIA GPU. domain: how this process looks for others, in words.
+    far as they are needed. inputs: by type. image_topics: topics with images that somebody publishes. tf_links: the
+    pairs (parent, child) of /tf and /tf_static, with the stamps of what came on /tf; None when they are not listened
+    to. clock_ticks: messages on /clock. block_receivers: who subscribes the latent blocks. listeners: {output of the
+    translator: number of subscribers}. has_gpu: this machine has an NVIDIA GPU. domain: how this process looks for
+    others, in words.
     """
 
     fusion: str
@@ -81,7 +84,7 @@ class Snapshot:
     parameters: Mapping[str, bool | float | str] = field(default_factory=dict)
     inputs: Mapping[str, Input] = field(default_factory=dict)
     image_topics: tuple[str, ...] = ()
-    tf_links: frozenset[tuple[str, str]] | None = None
+    tf_links: Mapping[Link, tuple[int, ...]] | None = None
     clock_publishers: int = 0
     clock_ticks: int = 0
     block_receivers: tuple[str, ...] = ()

@@ -6,7 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import rclpy
+from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
+from rclpy.validate_namespace import validate_namespace
+from rclpy.validate_node_name import validate_node_name
 
 from neuralfusion_ros.commands.errors import CommandError
 
@@ -42,9 +45,21 @@ def _full_name(name: str, nodes: Iterable[str], namespace: str | None, near: str
 
 def mapping_nodes(fusion: str, translator: str, nodes: Iterable[str], namespace: str | None) -> tuple[str, str]:
     """Full names of the two nodes; the translator is the one near the fusion node. Raises CommandError."""
+    _check_names(fusion, translator, namespace)
     nodes = list(nodes)
     fusion = _full_name(fusion, nodes, namespace)
     return fusion, _full_name(translator, nodes, namespace, near=fusion.rpartition("/")[0])
+
+
+def _check_names(fusion: str, translator: str, namespace: str | None) -> None:
+    """Raises CommandError for a name that no node can have."""
+    try:
+        validate_node_name(fusion)
+        validate_node_name(translator)
+        validate_namespace(f"/{(namespace or '').strip('/')}")
+    except NameValidationException as error:
+        # The lines of its message: what is wrong, the name, a mark below it.
+        raise CommandError(" ".join(str(error).split("\n")[:2])) from error
 
 
 def topics_of(ask: Callable[[str, str], list[tuple[str, list[str]]]], node: str) -> list[tuple[str, list[str]]]:

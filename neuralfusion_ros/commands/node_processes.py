@@ -14,15 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from neuralfusion_ros.commands.dds_profile import set_dds_profile
 from neuralfusion_ros.commands.errors import CommandError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _STOP_S = 20.0
 # Domains that few people choose by hand, and whose ports the system does not hand out.
 _DOMAINS = range(50, 101)
-# Fast DDS 3, in Kilted and newer, has renamed the variable and warns about the old name.
-_OLD_FAST_DDS = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
-PROFILE_VARIABLE = f"{'FASTRTPS' if _OLD_FAST_DDS else 'FASTDDS'}_DEFAULT_PROFILES_FILE"
 
 
 class NodeFailure(Exception):
@@ -36,19 +34,6 @@ def set_ros_environment() -> None:
     # Processes started in the background of a shell inherit that SIGINT is ignored; the nodes need it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     set_dds_profile()
-
-
-def set_dds_profile() -> None:
-    """Give this process, and those that it starts, the profile for large messages, unless there is one."""
-    if profile := _dds_profile():
-        os.environ.setdefault(PROFILE_VARIABLE, str(profile))
-
-
-def _dds_profile() -> Path | None:
-    prefixes = [Path(prefix) for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
-    shares = [prefix / "share" / _PACKAGE.name for prefix in (*prefixes, Path(sys.prefix))]
-    profiles = (folder / "config" / "fastdds_shm.xml" for folder in (_PACKAGE.parent, *shares))
-    return next((profile for profile in profiles if profile.is_file()), None)
 
 
 class NodeProcesses:
@@ -71,7 +56,7 @@ class NodeProcesses:
         # --ros-args reads values as YAML, of which JSON is a part.
         words = [word for key, value in parameters.items() for word in ("-p", f"{key}:={json.dumps(value)}")]
         command = [sys.executable, "-m", f"{_PACKAGE.name}.nodes.{name}", "--ros-args", *words]
-        with self.log(name).open("wb") as log, _ctrl_c_waits():
+        with self.log(name).open("wb") as log, _signals_wait():
             # In a session of its own, so that Ctrl-C reaches it from here and only once.
             self._processes[name] = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -118,13 +103,17 @@ def _ended(process: subprocess.Popen[bytes]) -> int:
 
 
 @contextmanager
-def _ctrl_c_waits() -> Iterator[None]:
-    """Ctrl-C in the block takes effect at its end; a process whose start is interrupted would be left running."""
+def _signals_wait() -> Iterator[None]:
+    """A signal in the block takes effect at its end; a process whose start is interrupted would be left running."""
     came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    before = {
+        number: signal.signal(number, lambda number, frame: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if came:
-        raise KeyboardInterrupt
+        signal.raise_signal(came[0])

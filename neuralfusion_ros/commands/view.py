@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
+from neuralfusion_ros.commands.dds_profile import set_dds_profile
 from neuralfusion_ros.commands.errors import CommandError
-from neuralfusion_ros.commands.node_processes import set_dds_profile
 from neuralfusion_ros.commands.picture_options import add_up_option, up_axis
 
 if TYPE_CHECKING:

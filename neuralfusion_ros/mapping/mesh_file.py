@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from neuralfusion_ros.mapping.new_file import NotWritable, new_file
 
 SUFFIXES = (".ply", ".obj", ".stl")
 _MAX_HEADER_BYTES = 1 << 16
+# As Open3D writes them: position and normal in double precision; the number of corners, and the corners.
+_VERTEX_BYTES, _FACE_BYTES = 6 * 8, 1 + 3 * 4
 
 
 class MeshFileError(ValueError):
@@ -30,9 +33,20 @@ def write_mesh(path: Path, mesh: Mesh) -> None:
     vertices, triangles = o3d.core.Tensor(mesh.vertices), o3d.core.Tensor(mesh.triangles)
     surface = o3d.t.geometry.TriangleMesh(vertices, triangles)
     surface.compute_vertex_normals()
+    content_bytes = len(mesh.vertices) * _VERTEX_BYTES + len(mesh.triangles) * _FACE_BYTES
+    # Open3D would print a line for every triangle that does not fit, and not tell us.
+    if shutil.disk_usage(path.parent).free < content_bytes:
+        raise NotWritable(f"{path} cannot be written: the disk is full, it needs {content_bytes / 1e6:.1f} MB")
     with new_file(path) as aside:
-        if not o3d.t.io.write_triangle_mesh(str(aside), surface):
-            raise NotWritable(f"{path} cannot be written")
+        if not o3d.t.io.write_triangle_mesh(str(aside), surface) or _content_bytes(aside) != content_bytes:
+            raise NotWritable(f"{path} cannot be written as a whole")
+
+
+def _content_bytes(path: Path) -> int:
+    """Bytes of a binary PLY file behind its header."""
+    with path.open("rb") as file:
+        header, end, _ = file.read(_MAX_HEADER_BYTES).partition(b"end_header\n")
+    return path.stat().st_size - len(header) - len(end)
 
 
 def read_mesh(path: Path) -> Mesh:

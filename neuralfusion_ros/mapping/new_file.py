@@ -20,6 +20,10 @@ def new_file(target: Path) -> Iterator[Path]:
     try:
         yield aside
         aside.replace(target)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a full disk has no name
+            error.filename = str(target)
+        raise
     finally:
         aside.unlink(missing_ok=True)
 

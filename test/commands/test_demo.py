@@ -16,9 +16,9 @@ from PIL import Image
 
 from neuralfusion_ros import cli
 from neuralfusion_ros.commands import demo_recording
+from neuralfusion_ros.commands.dds_profile import profile_variable
 from neuralfusion_ros.commands.demo_plan import make_plan
 from neuralfusion_ros.commands.demo_summary import first_problem
-from neuralfusion_ros.commands.node_processes import PROFILE_VARIABLE
 from neuralfusion_ros.datasets.open_recording import open_recording
 from neuralfusion_ros.training.rendering import DepthRenderer
 
@@ -65,7 +65,7 @@ def test_a_node_that_fails_ends_the_demo(monkeypatch, root, tmp_path, room_folde
     monkeypatch.setattr(sys, "executable", str(program))
     # What the demo puts into the environment is taken out of it again.
     monkeypatch.setenv("ROS_DOMAIN_ID", os.environ["ROS_DOMAIN_ID"])
-    monkeypatch.setenv(PROFILE_VARIABLE, str(root / "config" / "fastdds_shm.xml"))
+    monkeypatch.setenv(profile_variable(), str(root / "config" / "fastdds_shm.xml"))
     folder = tmp_path / "out"
     assert cli.main(["demo", str(room_folder), "--output", str(folder), "--model", str(model_file)]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
@@ -75,16 +75,17 @@ def test_a_node_that_fails_ends_the_demo(monkeypatch, root, tmp_path, room_folde
     assert not (folder / "mesh.ply").exists()
 
 
-def test_ctrl_c_ends_all_nodes(start, tmp_path, room_folder, model_file):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_all_nodes(start, tmp_path, room_folder, model_file, number, code):
     options = ("--output", "out", "--voxel-size", "0.1", "--model", model_file)
     process = start("demo", room_folder, *options)
     end_s = time.monotonic() + 100
     while not (tmp_path / "work" / "out" / "translator_node.log").exists():
         assert process.poll() is None and time.monotonic() < end_s
         time.sleep(0.05)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in errors
     assert running_in(tmp_path / "work" / "out") == []
 
@@ -118,6 +119,14 @@ def test_bad_input_is_refused_before_any_node_starts(tmp_path, model_file, capsy
     output = capsys.readouterr()
     assert output.err.startswith("neuralfusion: error: ") and message in output.err and output.err.count("\n") == 1
     assert not folder.exists() or not any(folder.iterdir())
+
+
+def test_input_that_cannot_be_read_leaves_the_earlier_demo(tmp_path, capsys):
+    (tmp_path / "mesh.ply").write_text("of an earlier demo")
+    assert cli.main(["demo", str(tmp_path / "nowhere"), "--output", str(tmp_path)]) == 2
+    assert (tmp_path / "mesh.ply").exists()
+    assert cli.main(["demo", "--output", str(tmp_path / "mesh.ply")]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith("mesh.ply is not a folder")
 
 
 def test_its_own_recording_is_noisy_and_always_the_same(tmp_path):

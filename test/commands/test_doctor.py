@@ -167,6 +167,13 @@ def test_a_timeout_that_makes_no_sense_is_refused(capsys, value):
     assert capsys.readouterr().err.startswith("neuralfusion: error: --timeout must lie in 0..3600 s")
 
 
+@pytest.mark.parametrize("option", ["--namespace", "--fusion", "--translator"])
+def test_a_name_that_no_node_can_have_is_refused(capsys, option):
+    assert cli.main(["doctor", option, "a b"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("neuralfusion: error: Invalid ") and "a b" in error and error.count("\n") == 1
+
+
 def test_the_faults_are_found_one_after_the_other(bench):
     node = bench.node
     other = node.create_publisher(Image, "front/depth/image_rect", RELIABLE)

@@ -72,8 +72,10 @@ def shifted(offset_s):
     return tuple(stamp + round(offset_s * S) for stamp in STAMPS)
 
 
-def with_tf(*links):
-    return with_parameters(replace(idle(), tf_links=frozenset(links)), pose_source="tf")
+def with_tf(*links, **moving):
+    """links: (parent, child). moving: {child: stamps} of those that came on /tf."""
+    stamps = {link: moving.get(link[1], ()) for link in links}
+    return with_parameters(replace(idle(), tf_links=stamps), pose_source="tf")
 
 
 FAULTS = [
@@ -115,9 +117,13 @@ FAULTS = [
         "frame 'camera' of the images is not connected to 'odom', nothing joins the two trees: publish",
     ),
     (with_tf(("odom", "base")), "not connected to 'odom', tf does not know 'camera'"),
+    (
+        with_tf(("odom", "base"), ("base", "camera"), base=shifted(-5.5)),
+        "transforms from 'base' to 'odom' are 5.50 s older than the images: give both",
+    ),
     (with_input(POSE, frame_id="map"), "poses are in the frame 'map' but the map is in 'odom': set global_frame"),
-    (with_input(POSE, idle(), stamps_ns=shifted(-5.5)), "poses are 3.05 s older than the images: give both"),
-    (with_input(POSE, idle(), stamps_ns=shifted(1000)), "poses are 997.55 s newer than the images"),
+    (with_input(POSE, idle(), stamps_ns=shifted(-5.5)), "poses are 5.50 s older than the images: give both"),
+    (with_input(POSE, idle(), stamps_ns=shifted(1000)), "poses are 1000.00 s newer than the images"),
     (
         says(problem="no frame could be used", integrated="4", rejected="31", **{"rejected.no_pose": "30"}),
         "30 of 30 frames were rejected, 30 no_pose (no frame could be used): see the log of /fusion_node",
@@ -156,6 +162,7 @@ WELL = {
     "messages that only the node got": with_input(INFO, stamps_ns=()),
     "poses without a frame": with_input(POSE, frame_id=""),
     "poses at other moments of frames that are used": with_input(POSE, stamps_ns=shifted(9)),
+    "poses that come seldom": with_input(POSE, idle(), stamps_ns=shifted(-0.7)[::20]),
     "poses between images": with_input(POSE, idle(), stamps_ns=shifted(0.05)),
     "the CPU as it was asked for": with_parameters(replace(HEALTHY, has_gpu=True), device="cpu"),
     "the GPU": says(device="cuda"),
@@ -163,7 +170,14 @@ WELL = {
         HEALTHY, nodes=(FUSION,), block_receivers=("/planner",), listeners={}
     ),
     "tf that cannot be read here": with_parameters(pose_source="tf"),
-    "joined frames": with_tf(("odom", "base"), ("base", "mount"), ("mount", "camera")),
+    "joined frames": with_tf(("odom", "base"), ("base", "mount"), ("mount", "camera"), base=STAMPS),
+    "frames that are joined above both": with_tf(("earth", "odom"), ("earth", "base"), ("base", "camera"), base=STAMPS),
+    "stale transforms of a wheel": with_tf(
+        ("odom", "base"), ("base", "camera"), ("base", "wheel"), base=STAMPS, wheel=shifted(-100)
+    ),
+    "a slash before a frame's name": with_parameters(
+        with_input(IMAGE, with_tf(("odom", "camera")), frame_id="/camera"), global_frame="/odom"
+    ),
     "odometry": with_parameters(
         replace(HEALTHY, inputs={**HEALTHY.inputs, ODOMETRY: an_input("/odom", ODOMETRY, "odom")}), pose_source="odom"
     ),

@@ -25,6 +25,13 @@ def test_the_transport_profile_is_set_unless_the_user_chose_one(asked, monkeypat
     assert Path(value.options["default_value"]).name == "fastdds_shm.xml"
 
 
+def test_a_launch_does_not_choose_the_threads_of_what_it_starts(asked, monkeypatch):
+    """As the package does when it is imported."""
+    monkeypatch.delitem(sys.modules, "neuralfusion_ros")
+    asked(ROOT / "launch" / "mapping.launch.py")
+    assert "neuralfusion_ros" not in sys.modules
+
+
 def test_the_transport_profile_is_shared_memory_and_udp():
     profile = ElementTree.parse(ROOT / "config" / "fastdds_shm.xml").getroot()
     ns = {"dds": "http://www.eprosima.com"}

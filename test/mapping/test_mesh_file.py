@@ -2,6 +2,8 @@
 """Meshes as files, whole and damaged."""
 
 import os
+import resource
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from neuralfusion_ros.mapping.mesh_file import MeshFileError, read_coloured_mesh, read_mesh, write_mesh
 from neuralfusion_ros.mapping.meshing import Mesh
+from neuralfusion_ros.mapping.new_file import NotWritable
 
 
 @pytest.fixture
@@ -36,6 +39,32 @@ def test_what_was_written_is_read(tmp_path):
     np.testing.assert_array_equal(found.vertices, mesh.vertices)
     np.testing.assert_array_equal(found.triangles, mesh.triangles)
     assert colours is None
+
+
+@pytest.fixture
+def large() -> Mesh:
+    return Mesh(np.zeros((300, 3), np.float32), np.arange(300, dtype=np.int32).reshape(100, 3))
+
+
+@pytest.mark.parametrize("missing_bytes", [1, 2000])
+def test_half_a_mesh_is_an_error(tmp_path, large, missing_bytes):
+    write_mesh(tmp_path / "whole.ply", large)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "whole.ply").stat().st_size - missing_bytes, limits[1]))
+    try:
+        with pytest.raises(NotWritable, match=r"half\.ply cannot be written as a whole"):
+            write_mesh(tmp_path / "half.ply", large)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.ply"]
+
+
+def test_a_disk_that_is_full_is_told_in_one_line(tmp_path, large, monkeypatch, capfd):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10_000))
+    with pytest.raises(NotWritable, match=r"mesh\.ply cannot be written: the disk is full, it needs 0\.0 MB"):
+        write_mesh(tmp_path / "mesh.ply", large)
+    assert list(tmp_path.iterdir()) == [] and capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("suffix", [".ply", ".obj", ".stl"])

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that appear whole or not at all."""
 
+import errno
+import resource
+
 import pytest
 
 from neuralfusion_ros.mapping.new_file import NotWritable, check_writable, new_file
@@ -24,6 +27,17 @@ def test_nothing_is_left_of_half_a_file(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write_half()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"a\.txt") as error, new_file(tmp_path / "a.txt") as aside:
+            aside.write_bytes(bytes(200))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.errno == errno.EFBIG and list(tmp_path.iterdir()) == []
 
 
 def test_where_no_file_can_be_written(tmp_path):
