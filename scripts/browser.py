@@ -22,6 +22,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -43,7 +44,7 @@ class Page:
         self._socket = connect(tab["webSocketDebuggerUrl"], max_size=None)
         self._number = 0
 
-    def call(self, method: str, **parameters: object) -> dict:
+    def call(self, method: str, **parameters: object) -> dict[str, Any]:
         """The result of a method of the protocol."""
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))

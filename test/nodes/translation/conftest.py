@@ -67,10 +67,13 @@ class Translator:
     """The work of a translator node, whose publishers keep what they are given."""
 
     def __init__(self, model, log, publishers, options):
-        names = ("mesh", "tsdf", "occupancy_grid", "esdf_slice", "tsdf_slice", "surface", "resend")
-        vars(self).update(zip(names, publishers, strict=True))
+        self.mesh, self.tsdf, *whole_map, self.resend = publishers
+        self.occupancy_grid, self.esdf_slice, self.tsdf_slice, self.surface = whole_map
         self.copy, self.rejections = LatentCopy(model, torch.device("cpu"), 1 << 28), Rejections(log)
-        outputs = Outputs(*publishers, sender_is_there=lambda: True)
+        outputs = Outputs(
+            self.mesh, self.tsdf, self.occupancy_grid, self.esdf_slice, self.tsdf_slice, self.surface, self.resend,
+            sender_is_there=lambda: True,
+        )  # fmt: skip
         self.work = TranslationWork(self.copy, outputs, options, self.rejections)
 
     def hand_in(self, messages):
@@ -127,9 +130,9 @@ def room(model, publisher, frame_of, camera):
 def make(model, publisher, log):
     """A translator at work. viewers: of mesh and TSDF. planners: of what shows the whole map in one message."""
     made = []
-    rates = [f"{name}_rate_hz" for name in ("mesh", "tsdf", "grid", "esdf", "tsdf_slice", "surface")]
-    quick = replace(TranslatorParameters(), resend_timeout_s=0.01, max_blocks_per_slice=40)
-    quick = replace(quick, **dict.fromkeys(rates, AT_ONCE_HZ))
+    quick = replace(TranslatorParameters(), mesh_rate_hz=AT_ONCE_HZ, tsdf_rate_hz=AT_ONCE_HZ, grid_rate_hz=AT_ONCE_HZ)
+    quick = replace(quick, esdf_rate_hz=AT_ONCE_HZ, tsdf_slice_rate_hz=AT_ONCE_HZ, surface_rate_hz=AT_ONCE_HZ)
+    quick = replace(quick, resend_timeout_s=0.01, max_blocks_per_slice=40)
 
     def make(viewers=1, planners=0, **parameters):
         publishers = [type(publisher)() for _ in range(7)]
