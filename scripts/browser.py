@@ -44,7 +44,7 @@ class Page:
         self._socket = connect(tab["webSocketDebuggerUrl"], max_size=None)
         self._number = 0
 
-    def call(self, method: str, **parameters: object) -> Any:
+    def call(self, method: str, **parameters: object) -> dict[str, Any]:
         """The result of a method of the protocol."""
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes the pictures of the live view for docs/live_view.md.
 
-`.venv/bin/python scripts/live_view_pictures.py [FOLDER]` maps the demo's room through the real graph, opens the page in
+`.venv/bin/python -m scripts.live_view_pictures [FOLDER]` maps the demo's room through the real graph, opens the page in
 Chromium, which must be installed, and writes live_view.png, live_view_latent.png and live_view_uncertainty.png.
 """
 
@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from browser import PROGRAM, Page, open_page
 from PIL import Image
 
 from neuralfusion_ros.commands.demo_plan import make_plan
 from neuralfusion_ros.commands.node_processes import NodeProcesses, set_ros_environment
 from neuralfusion_ros.mapping.new_file import new_file
+from scripts.browser import PROGRAM, Page, open_page
 
 FRAMES, VOXEL_M = 100, 0.03
 SIZE = "1280x1000"  # of the window; what the browser keeps for itself is not in the picture

@@ -69,11 +69,13 @@ class Translator:
     """The work of a translator node, whose publishers keep what they are given."""
 
     def __init__(self, model, log, publishers, options):
-        self.mesh, self.tsdf, *others, self.resend = publishers
-        self.occupancy_grid, self.esdf_slice, self.tsdf_slice, self.surface = others
+        self.mesh, self.tsdf, *whole_map, self.resend = publishers
+        self.occupancy_grid, self.esdf_slice, self.tsdf_slice, self.surface = whole_map
         self.copy, self.rejections = LatentCopy(model, torch.device("cpu"), 1 << 28), Rejections(log)
-        shown = (self.occupancy_grid, self.esdf_slice, self.tsdf_slice, self.surface)
-        outputs = Outputs(self.mesh, self.tsdf, *shown, self.resend, sender_is_there=lambda: True)
+        outputs = Outputs(
+            self.mesh, self.tsdf, self.occupancy_grid, self.esdf_slice, self.tsdf_slice, self.surface, self.resend,
+            sender_is_there=lambda: True,
+        )  # fmt: skip
         self.work = TranslationWork(self.copy, outputs, options, self.rejections)
 
     def hand_in(self, messages):
@@ -130,11 +132,9 @@ def room(model, publisher, frame_of, camera):
 def make(model, publisher, log):
     """A translator at work. viewers: of mesh and TSDF. planners: of what shows the whole map in one message."""
     made = []
-    rates: dict[str, Any] = {
-        f"{name}_rate_hz": AT_ONCE_HZ for name in ("mesh", "tsdf", "grid", "esdf", "tsdf_slice", "surface")
-    }
-    quick = replace(TranslatorParameters(), resend_timeout_s=0.01, max_blocks_per_slice=40)
-    quick = replace(quick, **rates)
+    quick = replace(TranslatorParameters(), mesh_rate_hz=AT_ONCE_HZ, tsdf_rate_hz=AT_ONCE_HZ, grid_rate_hz=AT_ONCE_HZ)
+    quick = replace(quick, esdf_rate_hz=AT_ONCE_HZ, tsdf_slice_rate_hz=AT_ONCE_HZ, surface_rate_hz=AT_ONCE_HZ)
+    quick = replace(quick, resend_timeout_s=0.01, max_blocks_per_slice=40)
 
     def make(viewers=1, planners=0, started=True, **parameters):
         publishers = [type(publisher)() for _ in range(7)]
