@@ -127,10 +127,12 @@ class BlockGrid:
 
     def set_blocks(self, keys: torch.Tensor, values: torch.Tensor) -> int:
         """Writes (N, 512, channels) values to the (N, 3) blocks, allocating them. Returns how many were refused."""
-        refused = self.allocate(keys)
-        rows = self.find(keys)
-        kept = rows >= 0
-        self.values[rows[kept]] = values[kept].to(self._pool.dtype)
+        refused, rows = 0, self.find(keys)
+        if bool((rows < 0).any()):  # in a map that has been seen before, all are there
+            refused = self.allocate(keys[rows < 0])
+            rows = self.find(keys)
+            values, rows = values[rows >= 0], rows[rows >= 0]
+        self.values.index_copy_(0, rows, values.to(self._pool.dtype))
         return refused
 
     def _reserve(self, n_blocks: int) -> None:
