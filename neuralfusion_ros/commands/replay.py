@@ -14,7 +14,8 @@ _EXAMPLE = """example:
   neuralfusion replay kitchen_bag --loop --clock
 
 Topics: depth/image (16UC1, millimetres), depth/camera_info, pose (PoseStamped in the frame odom) and, with --clock,
-/clock. It waits up to 10 s for a subscriber of depth/image and ends when the last messages have arrived."""
+/clock. It waits up to 10 s for a subscriber of depth/image, then up to 3 s for those of the other topics, and ends when
+the last messages have arrived."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

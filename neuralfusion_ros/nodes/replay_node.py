@@ -51,6 +51,7 @@ class ReplayNode(Node):
         self._image = self.create_publisher(Image, "depth/image", reliable(10))
         self._info = self.create_publisher(CameraInfo, "depth/camera_info", reliable(50))
         self._pose = self.create_publisher(PoseStamped, "pose", reliable(50))
+        self._topics = (self._image, self._info, self._pose)
         self._clock_topic = self.create_publisher(ClockMessage, "/clock", 10) if self._options.clock else None
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="replay")
@@ -119,14 +120,19 @@ class ReplayNode(Node):
         if not self._wait_for(lambda: self._image.get_subscription_count() > 0, limit_s) and limit_s > 0:
             self.get_logger().warning(f"nobody listens to {self._image.topic_name} after {limit_s:g} s; playing anyway")
             return
-        # Not all subscriptions are discovered at once.
-        self._wait_for(lambda: not self._wait_for(self._subscribers_change(), _SETTLED_S), _SETTLE_LIMIT_S)
+        # Not all subscriptions are discovered at once, and whoever only looks at the images may be the first.
+        self._wait_for(self._is_settled, _SETTLE_LIMIT_S)
+
+    def _is_settled(self) -> bool:
+        """Every topic has a subscriber, and for a while nobody has come or gone."""
+        heard = all(publisher.get_subscription_count() for publisher in self._topics)
+        return heard and not self._wait_for(self._subscribers_change(), _SETTLED_S)
 
     def _subscribers_change(self) -> Callable[[], bool]:
         """A condition that becomes true when there are more or fewer subscribers than now."""
 
         def count() -> list[int]:
-            return [publisher.get_subscription_count() for publisher in (self._image, self._info, self._pose)]
+            return [publisher.get_subscription_count() for publisher in self._topics]
 
         before = count()
         return lambda: count() != before
@@ -140,7 +146,7 @@ class ReplayNode(Node):
         return True
 
     def _wait_until_received(self) -> None:
-        for publisher in (self._image, self._info, self._pose):
+        for publisher in self._topics:
             if not self._wait_for(partial(publisher.wait_for_all_acked, Duration(nanoseconds=0)), _ACKNOWLEDGE_S):
                 self.get_logger().warning(f"not all subscribers have received {publisher.topic_name}")
         self._stopping.wait(_LINGER_S)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""neuralfusion replay: a mapper that is found late still gets the first frame."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+
+import pytest
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from sensor_msgs.msg import CameraInfo, Image
+
+from neuralfusion_ros.datasets.open_recording import open_recording
+from neuralfusion_ros.messages.stamps import stamp_to_ns
+from neuralfusion_ros.nodes.qos import reliable
+
+
+@pytest.fixture
+def listener():
+    """Notes the stamps of what comes on each topic."""
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    node = rclpy.create_node("listener", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    node.stamps = defaultdict(list)
+
+    def listen(kind, topic):
+        node.create_subscription(
+            kind, topic, lambda message: node.stamps[topic].append(stamp_to_ns(message.header.stamp)), reliable(50)
+        )
+
+    node.listen, node.spin = listen, lambda: executor.spin_once(timeout_sec=0.05)
+    yield node
+    executor.shutdown()
+    node.destroy_node()
+    context.try_shutdown()
+
+
+def test_who_looks_at_the_images_does_not_take_the_first_frames_from_a_mapper(start, room_folder, listener):
+    listener.listen(Image, "depth/image")
+    process = start("replay", room_folder)
+    while not listener.count_publishers("depth/image"):
+        assert process.poll() is None
+        listener.spin()
+    late_s = time.monotonic() + 1.2  # longer than the time after which a replay used to begin
+    while time.monotonic() < late_s:
+        listener.spin()
+    listener.listen(CameraInfo, "depth/camera_info")
+    while process.poll() is None:
+        listener.spin()
+    stamps_ns = [frame.stamp_ns for frame in open_recording(room_folder)]
+    assert listener.stamps["depth/camera_info"] == listener.stamps["depth/image"] == stamps_ns
