@@ -11,7 +11,7 @@ from std_srvs.srv import Trigger
 from neuralfusion_ros.commands.demo_plan import DemoPlan
 from neuralfusion_ros.commands.demo_watcher import DemoWatcher
 from neuralfusion_ros.commands.mapping_graph import FUSION, START_LIMIT_S, TRANSLATOR, MappingGraph, frames_done
-from neuralfusion_ros.commands.node_processes import NodeFailure, NodeProcesses
+from neuralfusion_ros.commands.node_processes import NodeFailure
 from neuralfusion_ros.commands.progress import progress
 
 REPLAY = "replay_node"
@@ -23,9 +23,6 @@ class DemoGraph(MappingGraph):
     """The nodes of one demo. Every method raises NodeFailure or CommandError as soon as a node fails."""
 
     _watcher: DemoWatcher
-
-    def __init__(self, nodes: NodeProcesses, watcher: DemoWatcher) -> None:
-        super().__init__(nodes, watcher)
 
     def play(self, plan: DemoPlan) -> float:
         """Play the recording and wait until all of it is mapped and shown. Returns the seconds that this took."""

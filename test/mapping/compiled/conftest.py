@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -18,9 +19,11 @@ from neuralfusion_ros.mapping.integrate import band_blocks
 from neuralfusion_ros.mapping.poses import pose_matrix
 from neuralfusion_ros.mapping.ray_image import RayImage, make_rays
 from neuralfusion_ros.mapping.settings import MapSettings
+from neuralfusion_ros.mapping.translate import TranslatorNetwork
 from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, VARIANCE, WEIGHT, n_channels
 
 VOXEL_M = 0.03
+_Network = TypeVar("_Network", bound=torch.nn.Module)
 
 
 @dataclass(frozen=True)
@@ -61,10 +64,19 @@ def make_map(frame: Frame, latent_channels: int, seed: int = 0, kept: float = 1.
 def make_network(latent_channels: int, width: int = 16) -> FusionNetwork:
     """A network whose weights are all random, as after training."""
     torch.manual_seed(latent_channels)
-    network = FusionNetwork(latent_channels, width)
+    return _shaken(FusionNetwork(latent_channels, width), 0.2)
+
+
+def make_translator(latent_channels: int, width: int = 32) -> TranslatorNetwork:
+    """The same for the other network."""
+    torch.manual_seed(latent_channels)
+    return _shaken(TranslatorNetwork(latent_channels, width), 0.05)
+
+
+def _shaken(network: _Network, scale: float) -> _Network:
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
+            parameter.add_(scale * torch.randn_like(parameter))
     return network
 
 
@@ -84,3 +96,9 @@ def map_of() -> Callable[..., BlockGrid]:
 def network_of() -> Callable[..., FusionNetwork]:
     """make_network."""
     return make_network
+
+
+@pytest.fixture(scope="session")
+def translator_of() -> Callable[..., TranslatorNetwork]:
+    """make_translator."""
+    return make_translator

@@ -13,15 +13,6 @@ from neuralfusion_ros.mapping.voxel_state import MEAN, VARIANCE, WEIGHT
 TOLERANCE = 1e-5
 
 
-def make_translator(latent_channels: int, width: int = 32) -> TranslatorNetwork:
-    torch.manual_seed(latent_channels)
-    network = TranslatorNetwork(latent_channels, width)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    return network
-
-
 def sparse(grid: BlockGrid, touched: float = 0.1) -> BlockGrid:
     """Only a share of the voxels keeps its weight, so that the network is not asked about many."""
     lost = torch.rand(grid.values.shape[:2], generator=torch.Generator().manual_seed(5)) > touched
@@ -46,35 +37,35 @@ def compare(network: TranslatorNetwork, grid: BlockGrid, keys: torch.Tensor, sub
 
 
 @pytest.mark.parametrize("latent_channels", [0, 1, 2, 5, 8, 16])
-def test_any_latent_dimension(frame_of, map_of, latent_channels):
+def test_any_latent_dimension(frame_of, map_of, translator_of, latent_channels):
     grid = sparse(map_of(frame_of(1), latent_channels, kept=0.3))
-    compare(make_translator(latent_channels), grid, grid.keys[:20])
+    compare(translator_of(latent_channels), grid, grid.keys[:20])
 
 
 @pytest.mark.parametrize("width", [1, 16, 32, 40, 64])
-def test_any_width(frame_of, map_of, width):
+def test_any_width(frame_of, map_of, translator_of, width):
     grid = sparse(map_of(frame_of(2), 4, kept=0.3))
-    compare(make_translator(4, width), grid, grid.keys[:20])
+    compare(translator_of(4, width), grid, grid.keys[:20])
 
 
 @pytest.mark.parametrize("touched", [0.001, 0.02, 1.0])
-def test_many_and_few_voxels_with_evidence(frame_of, map_of, touched):
+def test_many_and_few_voxels_with_evidence(frame_of, map_of, translator_of, touched):
     grid = sparse(map_of(frame_of(3), 8), touched)
-    compare(make_translator(8), grid, grid.keys[:70])
+    compare(translator_of(8), grid, grid.keys[:70])
 
 
-def test_points_inside_the_voxels(frame_of, map_of):
+def test_points_inside_the_voxels(frame_of, map_of, translator_of):
     grid = sparse(map_of(frame_of(4), 8))
-    compare(make_translator(8), grid, grid.keys[:10], subdivision=2)
+    compare(translator_of(8), grid, grid.keys[:10], subdivision=2)
 
 
-def test_blocks_that_the_map_does_not_have_are_free(frame_of, map_of):
+def test_blocks_that_the_map_does_not_have_are_free(frame_of, map_of, translator_of):
     grid = sparse(map_of(frame_of(5), 8))
     keys = torch.tensor([[900, -900, 5], [0, 0, 1 << 30]])
-    ((_, tsdf, occupancy),) = CompiledTranslation(make_translator(8), grid)(keys)
+    ((_, tsdf, occupancy),) = CompiledTranslation(translator_of(8), grid)(keys)
     assert (tsdf == 1).all()
     assert (occupancy == 0).all()
-    assert list(CompiledTranslation(make_translator(8), grid)(keys[:0])) == []
+    assert list(CompiledTranslation(translator_of(8), grid)(keys[:0])) == []
 
 
 def test_the_untrained_network_gives_the_running_mean(frame_of, map_of):
@@ -92,10 +83,10 @@ def test_the_untrained_network_gives_the_running_mean(frame_of, map_of):
         torch.testing.assert_close(tsdf[..., 0][seen], expected[seen], atol=1e-4, rtol=1e-4)
 
 
-def test_it_follows_the_map_and_keeps_the_weights(frame_of, map_of):
+def test_it_follows_the_map_and_keeps_the_weights(frame_of, map_of, translator_of):
     """A map that grows gets a new table and a new pool; a network that is trained on does not half reach it."""
     frame = frame_of(7)
-    grid, network = map_of(frame, 4, kept=0.2), make_translator(4)
+    grid, network = map_of(frame, 4, kept=0.2), translator_of(4)
     found, keys = translation(True, network, grid), map_of(frame, 4).keys[:8]
     assert isinstance(found, CompiledTranslation)
     grid.allocate(keys)
@@ -108,8 +99,8 @@ def test_it_follows_the_map_and_keeps_the_weights(frame_of, map_of):
     assert torch.equal(next(found(keys))[1], before)
 
 
-def test_it_takes_no_gradients_and_refuses_other_devices(frame_of, map_of):
-    grid, network = map_of(frame_of(8), 4), make_translator(4)
+def test_it_takes_no_gradients_and_refuses_other_devices(frame_of, map_of, translator_of):
+    grid, network = map_of(frame_of(8), 4), translator_of(4)
     assert not next(CompiledTranslation(network, grid)(grid.keys[:2]))[1].requires_grad
     with pytest.raises(ValueError, match="meta"):
         translation(True, network, BlockGrid(8, 0.05, "meta"))
