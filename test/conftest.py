@@ -6,7 +6,9 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,3 +54,20 @@ def ros_env() -> dict[str, str]:
     env[profile_variable()] = str(ROOT / "config" / "fastdds_shm.xml")
     env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     return env
+
+
+@pytest.fixture
+def node() -> Iterator[Any]:
+    """A ROS node in a context of its own. It receives while `node.executor` spins."""
+    import rclpy  # only here: most tests need no ROS
+    from rclpy.executors import SingleThreadedExecutor
+
+    context = rclpy.Context()
+    rclpy.init(args=[], context=context)
+    node = rclpy.create_node("test_node", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    yield node
+    executor.shutdown()
+    node.destroy_node()
+    context.try_shutdown()

@@ -7,8 +7,6 @@ import time
 from collections import defaultdict
 
 import pytest
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo, Image
 
 from neuralfusion_ros.datasets.open_recording import open_recording
@@ -17,13 +15,8 @@ from neuralfusion_ros.nodes.qos import reliable
 
 
 @pytest.fixture
-def listener():
+def listener(node):
     """Notes the stamps of what comes on each topic."""
-    context = rclpy.Context()
-    rclpy.init(args=[], context=context)
-    node = rclpy.create_node("listener", context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
     node.stamps = defaultdict(list)
 
     def listen(kind, topic):
@@ -31,11 +24,8 @@ def listener():
             kind, topic, lambda message: node.stamps[topic].append(stamp_to_ns(message.header.stamp)), reliable(50)
         )
 
-    node.listen, node.spin = listen, lambda: executor.spin_once(timeout_sec=0.05)
-    yield node
-    executor.shutdown()
-    node.destroy_node()
-    context.try_shutdown()
+    node.listen, node.spin = listen, lambda: node.executor.spin_once(timeout_sec=0.05)
+    return node
 
 
 def test_who_looks_at_the_images_does_not_take_the_first_frames_from_a_mapper(start, room_folder, listener):

@@ -7,10 +7,8 @@ import importlib.util
 
 import numpy as np
 import pytest
-import rclpy
 from hypothesis import given
 from hypothesis import strategies as st
-from rclpy.executors import SingleThreadedExecutor
 from rosbags.typesys import Stores, get_typestore
 from type_description_interfaces.msg import FieldType
 from type_description_interfaces.srv import GetTypeDescription
@@ -81,26 +79,13 @@ def test_the_stand_in_is_made_once():
     assert tf_message_type().__name__ == "TFMessage"
 
 
-@pytest.fixture
-def node():
-    context = rclpy.Context()
-    rclpy.init(args=[], context=context)
-    node = rclpy.create_node("tf", context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    yield node
-    executor.shutdown()
-    node.destroy_node()
-    context.try_shutdown()
-
-
 def test_other_nodes_see_the_type_as_what_it_is(node, store):
     """Name and hash come by discovery; whoever asks for the description gets the one that gives that hash."""
     node.create_subscription(tf_message_type(), "/tf", lambda data: None, 10, raw=True)
     (info,) = node.get_subscriptions_info_by_topic("/tf")
     assert info.topic_type == "tf2_msgs/msg/TFMessage"
     assert bytes(info.topic_type_hash.value).hex() == TF_MESSAGE_HASH
-    client = node.create_client(GetTypeDescription, "/tf/get_type_description")
+    client = node.create_client(GetTypeDescription, f"{node.get_fully_qualified_name()}/get_type_description")
     request = GetTypeDescription.Request(type_name=info.topic_type, type_hash=f"RIHS01_{TF_MESSAGE_HASH}")
     answer = client.call_async(request)
     node.executor.spin_until_future_complete(answer, timeout_sec=30)
