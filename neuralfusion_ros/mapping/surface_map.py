@@ -15,6 +15,7 @@ from neuralfusion_ros.mapping.block_index import pack_keys, unpack_keys
 from neuralfusion_ros.mapping.compiled import can_compile
 from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS
 from neuralfusion_ros.mapping.meshing import Mesh, mesh_volume, weld
+from neuralfusion_ros.mapping.pending_blocks import PendingBlocks
 from neuralfusion_ros.mapping.query import FREE_SPACE, OCCUPIED, UNKNOWN
 from neuralfusion_ros.mapping.translate import TranslatorNetwork
 from neuralfusion_ros.mapping.translation import translation
@@ -52,7 +53,7 @@ class SurfaceMap:
         self._translation = translation(compiled, translator, latent, subdivision)
         max_bytes = latent.max_blocks * 4096 * subdivision**3
         self.grid = BlockGrid(4, latent.voxel_size_m / subdivision, latent.device, torch.float16, max_bytes)
-        self._pending = torch.zeros(0, dtype=torch.int64, device=latent.device)
+        self._pending = PendingBlocks(latent)
         self._meshes: dict[tuple[int, int, int], Mesh] = {}
         self._changed_chunks: set[tuple[int, int, int]] = set()
 
@@ -69,15 +70,12 @@ class SurfaceMap:
     def clear(self) -> None:
         """Forgets everything translated; every existing chunk counts as changed."""
         self.grid.clear()
-        self._pending = self._pending[:0]
+        self._pending.clear()
         self._changed_chunks.update(self._meshes)
 
     def mark_changed(self, keys: torch.Tensor) -> None:
-        """(N, 3) blocks of the latent map that changed. Their neighbours see them too and are translated again."""
-        steps = torch.arange(-1, 2, device=keys.device)
-        around = (keys[:, None].to(torch.int64) + torch.cartesian_prod(steps, steps, steps)).reshape(-1, 3)
-        packed = torch.cat((self._pending, pack_keys(around))).unique()
-        self._pending = packed[self.latent.find(unpack_keys(packed)) >= 0]
+        """(N, 3) blocks of the latent map that changed. What their neighbours see of them is translated again, too."""
+        self._pending.mark(keys)
 
     def remove(self, keys: torch.Tensor) -> None:
         """(N, 3) blocks that left the latent map: their surface goes, and their neighbours are translated again."""
@@ -87,7 +85,7 @@ class SurfaceMap:
         rows = self.grid.find(fine_keys)
         self.grid.remove(rows[rows >= 0])
         self._mark_chunks(fine_keys)
-        self._pending = self._pending[~torch.isin(self._pending, pack_keys(keys))]
+        self._pending.drop(keys)
         self.mark_changed(keys)
 
     def warm_up(self) -> None:
@@ -96,20 +94,28 @@ class SurfaceMap:
 
     def translate(self, max_blocks: int | None = None) -> int:
         """Translates waiting blocks, at most `max_blocks`. Returns how many."""
-        now, self._pending = self._pending[:max_blocks], self._pending[len(self._pending[:max_blocks]) :]
-        keys = unpack_keys(now)
+        keys, wanted = self._pending.take(max_blocks)
         fine_keys = _parts(keys, self._subdivision)
+        rows = self.grid.find(fine_keys)
         # For all blocks at once, because every search has a price of its own.
-        self.grid.allocate(fine_keys.reshape(-1, 3))
+        if bool((rows < 0).any()):
+            wanted |= (rows < 0).any(dim=1, keepdim=True)
+            self.grid.allocate(fine_keys.reshape(-1, 3))
+            rows = self.grid.find(fine_keys)
         self._mark_chunks(fine_keys.reshape(-1, 3))
-        rows, latent_rows, done = self.grid.find(fine_keys), self.latent.find(keys), 0
-        for some, tsdf, occupancy in self._translation(keys):
+        latent_rows, done = self.latent.find(keys), 0
+        for some, tsdf, occupancy in self._translation(keys, wanted):
             first, done = done, done + len(some)
             values = _values(self.latent.values[latent_rows[first:done], :, :N_EVIDENCE].float(), tsdf, occupancy)
-            at, parts = rows[first:done].reshape(-1), _subdivided(values, self._subdivision)
-            has_room = at >= 0
-            self.grid.values[at[has_room]] = parts[has_room].to(self.grid.values.dtype)
-        return len(now)
+            where = wanted[first:done, :, None, None].expand(-1, -1, tsdf.shape[-1], 1)
+            self._write(rows[first:done].reshape(-1), *(_subdivided(v, self._subdivision) for v in (values, where)))
+        return len(keys)
+
+    def _write(self, rows: torch.Tensor, values: torch.Tensor, where: torch.Tensor) -> None:
+        """To the blocks in these (N,) rows of `grid`; -1 had no room. (N, 512, 4) values, (N, 512, 1) bool which."""
+        rows, values, where = rows[rows >= 0], values[rows >= 0], where[rows >= 0]
+        before = self.grid.values.index_select(0, rows)
+        self.grid.values.index_copy_(0, rows, torch.where(where, values.to(before.dtype), before))
 
     def mesh_changed_chunks(self) -> dict[tuple[int, int, int], Mesh]:
         """Meshes of the chunks that changed since the last call; one without triangles is to be deleted."""

@@ -58,13 +58,14 @@ class TranslatorNetwork(nn.Module):
             self.heads.weight.mul_(0.1)  # training starts at the TSDF of the running means
             self.heads.bias.zero_()
 
-    def surroundings(self, states: torch.Tensor) -> Surroundings:
-        """What both convolutions make of (B, 12, 12, 12, C) blocks with their halo."""
+    def surroundings(self, states: torch.Tensor, wanted: torch.Tensor) -> Surroundings:
+        """What both convolutions make of (B, 12, 12, 12, C) blocks with their halo, for voxels in (B, 512) bool."""
         features = state_features(states.float())
         volume = features.permute(0, 4, 1, 2, 3)  # channels last: the fastest layout, and no copy
         context = self.near(volume[:, :, 1:-1, 1:-1, 1:-1]) + self.far(volume)
         inner = slice(HALO, -HALO)
-        asked = asked_in_blocks(states[..., WEIGHT] > 0).reshape(-1).nonzero().squeeze(-1)
+        asked = asked_in_blocks(states[..., WEIGHT] > 0).reshape(-1) & wanted.reshape(-1)
+        asked = asked.nonzero().squeeze(-1)
         context = context.permute(0, 2, 3, 4, 1).reshape(len(states) * BLOCK_VOXELS, -1)
         centre = features[:, inner, inner, inner].reshape(len(context), -1)
         return Surroundings(asked, F.gelu(context.index_select(0, asked)), centre.index_select(0, asked))

@@ -10,7 +10,7 @@ import torch
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_VOXELS, BlockGrid
 from neuralfusion_ros.mapping.compiled import check_can_compile
-from neuralfusion_ros.mapping.translate import FREE_SPACE, Surroundings, TranslatorNetwork, states_with_halo
+from neuralfusion_ros.mapping.translate import FREE_SPACE, TranslatorNetwork, states_with_halo
 
 
 class Translation:
@@ -24,27 +24,33 @@ class Translation:
         self._offsets = torch.cartesian_prod(steps, steps, steps)
 
     @torch.no_grad()
-    def __call__(self, keys: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    def __call__(
+        self, keys: torch.Tensor, wanted: torch.Tensor | None = None
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Translates (N, 3) blocks, a few at a time: (keys, TSDF in truncations, occupancy).
 
         The results are (B, 512, subdivision^3), points in the order x, y, z; free where the network is not asked.
+        wanted: (N, 512) bool; what is given for other voxels means nothing.
         """
-        for some in keys.split(self.blocks_at_once) if len(keys) else ():
-            found = self.surroundings(some)
-            shape = (len(some) * BLOCK_VOXELS, len(self._offsets))
-            tsdf, occupancy = (torch.full(shape, free, device=keys.device) for free in FREE_SPACE)
-            for k, offset in enumerate(self._offsets):
-                tsdf[found.asked, k], occupancy_logit = self.network.decide(found.context, found.centre, offset)
-                occupancy[found.asked, k] = torch.sigmoid(occupancy_logit)
-            yield some, *(values.unflatten(0, (-1, BLOCK_VOXELS)) for values in (tsdf, occupancy))
+        if wanted is None:
+            wanted = torch.ones((len(keys), BLOCK_VOXELS), dtype=torch.bool, device=keys.device)
+        for first in range(0, len(keys), self.blocks_at_once):
+            some = slice(first, first + self.blocks_at_once)
+            yield keys[some], *self.translated(keys[some], wanted[some])
+
+    def translated(self, keys: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """All of (B, 3) blocks at once."""
+        found = self.network.surroundings(states_with_halo(self.latent, keys), wanted)
+        shape = (len(keys) * BLOCK_VOXELS, len(self._offsets))
+        tsdf, occupancy = (torch.full(shape, free, device=keys.device) for free in FREE_SPACE)
+        for k, offset in enumerate(self._offsets):
+            tsdf[found.asked, k], occupancy_logit = self.network.decide(found.context, found.centre, offset)
+            occupancy[found.asked, k] = torch.sigmoid(occupancy_logit)
+        return tsdf.unflatten(0, wanted.shape), occupancy.unflatten(0, wanted.shape)
 
     def warm_up(self) -> None:
         """Compiles what is to be compiled, or reads it from its cache, so that the first blocks do not have to wait."""
         list(self(torch.zeros((1, 3), dtype=torch.int64, device=self.latent.device)))
-
-    def surroundings(self, keys: torch.Tensor) -> Surroundings:
-        """What the network makes of the neighbourhoods in (B, 3) blocks."""
-        return self.network.surroundings(states_with_halo(self.latent, keys))
 
 
 def translation(compiled: bool, network: TranslatorNetwork, latent: BlockGrid, subdivision: int = 1) -> Translation:

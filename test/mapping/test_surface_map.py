@@ -36,7 +36,7 @@ class PassOn(TranslatorNetwork):
 
 
 def surface_map(latent: BlockGrid, subdivision: int = 1) -> SurfaceMap:
-    return SurfaceMap(latent, PassOn(LATENT_CHANNELS, width=1), subdivision)
+    return SurfaceMap(latent, PassOn(LATENT_CHANNELS, width=1), subdivision, compiled=False)
 
 
 def centres(latent: BlockGrid) -> torch.Tensor:

@@ -1,55 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Step 4, translate, on a CPU: both convolutions in one compiled pass, only for the voxels that are asked about.
-
-The small layers behind them stay with torch.
-"""
+"""Step 4, translate, on a CPU: compiled, and only for the voxels that are asked about."""
 
 from __future__ import annotations
 
-import copy
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, BlockGrid
+from neuralfusion_ros.mapping.compiled.decide import Layers, decide, gelu, grouped, lay_out
 from neuralfusion_ros.mapping.compiled.evidence import LOG1P_THIRD, evidence_features
 from neuralfusion_ros.mapping.compiled.half import to_float
 from neuralfusion_ros.mapping.compiled.jit import kernel
 from neuralfusion_ros.mapping.compiled.table import Table, find, pack, table_of
-from neuralfusion_ros.mapping.compiled.vector_sums import OUTPUTS, PLACES, add_products
+from neuralfusion_ros.mapping.compiled.threads import in_threads
+from neuralfusion_ros.mapping.compiled.vector_sums import FLOAT_BYTES, OUTPUTS, PLACES, add_products
 from neuralfusion_ros.mapping.compiled.world_rays import Floats
-from neuralfusion_ros.mapping.translate import HALO, Surroundings, TranslatorNetwork
+from neuralfusion_ros.mapping.translate import FREE_SPACE, HALO, TranslatorNetwork
 from neuralfusion_ros.mapping.translation import Translation
 from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, N_EVIDENCE, WEIGHT
 
 _EDGE = BLOCK_SIZE + 2 * HALO
+_LEAST_PER_THREAD = 16
 
 
 class CompiledTranslation(Translation):
     """The same results as Translation up to rounding, for a map in half precision. Without gradients.
 
-    It keeps the weights that the network has when it is made.
+    It keeps the weights that the network has when it is made. Blocks are shared among as many threads as torch uses.
     """
 
-    def __init__(self, network: TranslatorNetwork, latent: BlockGrid, subdivision: int = 1) -> None:
-        super().__init__(copy.deepcopy(network), latent, subdivision)
-        self._convolutions = _laid_out(network)
+    blocks_at_once: ClassVar[int] = 256
 
-    def surroundings(self, keys: torch.Tensor) -> Surroundings:
-        features = self.latent.channels - N_EVIDENCE + EVIDENCE_FEATURES
-        volume = np.empty((len(keys), _EDGE, _EDGE, _EDGE, features), np.float32)
-        measured = np.empty(volume.shape[:-1], np.bool_)
-        halves, table = self.latent.values.numpy().view(np.uint16), table_of(self.latent.index)
-        _read_blocks(halves, table, keys.to(torch.int64).numpy(), LOG1P_THIRD, volume, measured)
-        groups = len(self._convolutions.bias)
-        context = np.empty((len(keys) * BLOCK_VOXELS, groups, OUTPUTS), np.float32)
-        asked, centre = np.empty(len(context), np.int64), np.empty((len(context), features), np.float32)
-        n = _convolve(volume, measured, self._convolutions, asked, context, centre)
-        summed = torch.from_numpy(context[:n]).flatten(start_dim=1)[:, : self.network.width]
-        return Surroundings(torch.from_numpy(asked[:n]), F.gelu(summed), torch.from_numpy(centre[:n]))
+    def __init__(self, network: TranslatorNetwork, latent: BlockGrid, subdivision: int = 1) -> None:
+        super().__init__(network, latent, subdivision)
+        self._convolutions, self._layers = _laid_out(network), lay_out(network, self._offsets)
+
+    def translated(self, keys: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        shape = (len(keys), BLOCK_VOXELS, len(self._offsets))
+        tsdf, occupancy = (np.full(shape, free, np.float32) for free in FREE_SPACE)
+        block_keys, where = keys.to(torch.int64).numpy(), wanted.numpy()
+        states, table = self.latent.values.numpy().view(np.uint16), table_of(self.latent.index)
+
+        def translate(part: slice) -> None:
+            _translate(
+                states, table, block_keys[part], where[part], LOG1P_THIRD, self._convolutions, self._layers,
+                tsdf[part], occupancy[part],
+            )  # fmt: skip
+
+        in_threads(translate, len(keys), _LEAST_PER_THREAD)
+        return torch.from_numpy(tsdf), torch.from_numpy(occupancy)
 
 
 class _Convolutions(NamedTuple):
@@ -60,84 +62,107 @@ class _Convolutions(NamedTuple):
     bias: Floats  # (groups, OUTPUTS)
 
 
+@torch.no_grad()
 def _laid_out(network: TranslatorNetwork) -> _Convolutions:
-    missing = -network.width % OUTPUTS
-
-    def grouped(outputs: torch.Tensor) -> torch.Tensor:
-        """(width, ...) to (groups, ..., OUTPUTS)."""
-        filled = torch.cat((outputs, outputs.new_zeros(missing, *outputs.shape[1:])))
-        return filled.unflatten(0, (-1, OUTPUTS)).movedim(1, -1)
-
     def weights(convolution: torch.nn.Conv3d) -> Floats:
-        by_place = convolution.weight.detach().movedim(1, -1)  # (width, 3, 3, 3, F)
-        return grouped(by_place.flatten(start_dim=3)).contiguous().numpy()
+        by_place = convolution.weight.movedim(1, -1)  # (width, 3, 3, 3, F)
+        return grouped(by_place.flatten(start_dim=3)).numpy()
 
-    bias = network.near.bias.detach()  # type: ignore[union-attr]
-    return _Convolutions(weights(network.near), weights(network.far), grouped(bias).contiguous().numpy())
+    bias = grouped(network.near.bias).numpy()  # type: ignore[arg-type]
+    return _Convolutions(weights(network.near), weights(network.far), bias)
 
 
 @kernel
-def _read_blocks(
+def _translate(
     values: npt.NDArray[np.uint16],
     table: Table,
     keys: npt.NDArray[np.int64],
+    wanted: npt.NDArray[np.bool_],
+    log1p_third: Floats,
+    convolutions: _Convolutions,
+    layers: Layers,
+    tsdf: Floats,
+    occupancy: Floats,
+) -> None:
+    """Writes (B, 512, K) signed distances and occupancies of (B, 3) blocks where the network is asked.
+
+    values: (n_blocks, 512, C) halves of the map. wanted: (B, 512).
+    """
+    n_features, groups = values.shape[-1] - N_EVIDENCE + EVIDENCE_FEATURES, len(convolutions.bias)
+    volume = np.empty((_EDGE, _EDGE, _EDGE, n_features), np.float32)
+    measured = np.empty(volume.shape[:-1], np.bool_)
+    asked, is_asked = np.empty(BLOCK_VOXELS, np.int64), np.empty(BLOCK_VOXELS, np.bool_)
+    features = np.empty((BLOCK_VOXELS, n_features), np.float32)
+    context = np.empty((groups, BLOCK_VOXELS, OUTPUTS), np.float32)
+    hidden = np.empty((2, groups, BLOCK_VOXELS, OUTPUTS), np.float32)
+    for b in range(len(keys)):
+        _read_block(values, table, keys[b], log1p_third, volume, measured)
+        n = _ask(measured, volume, wanted[b], asked, is_asked, features)
+        _convolve(volume, asked[:n], convolutions, context)
+        for group in range(groups):
+            gelu(context[group], n)
+        for k in range(tsdf.shape[-1]):
+            heads = decide(layers, k, n, context, features, hidden)
+            for i in range(n):
+                if is_asked[i]:
+                    tsdf[b, asked[i], k], occupancy[b, asked[i], k] = heads[0, i, 0], heads[0, i, 1]
+
+
+@kernel
+def _read_block(
+    values: npt.NDArray[np.uint16],
+    table: Table,
+    key: npt.NDArray[np.int64],
     log1p_third: Floats,
     volume: Floats,
     measured: npt.NDArray[np.bool_],
 ) -> None:
-    """Writes the features of (B, 3) blocks with their halo, and whether some frame measured a surface near a voxel.
+    """Writes the features of a block with its halo, and whether some frame measured a surface near a voxel.
 
-    values: (n_blocks, 512, C) halves. volume: (B, 12, 12, 12, F). measured: (B, 12, 12, 12).
+    values: (n_blocks, 512, C) halves. volume: (12, 12, 12, F). measured: (12, 12, 12).
     """
-    for b in range(len(keys)):
-        for x in range(_EDGE):
-            for y in range(_EDGE):
-                block = -1
-                for z in range(_EDGE):
-                    i, j, k = x - HALO, y - HALO, z - HALO
-                    if z == 0 or k & 7 == 0:
-                        block = find(table, pack(keys[b, 0] + (i >> 3), keys[b, 1] + (j >> 3), keys[b, 2] + (k >> 3)))
-                    features = volume[b, x, y, z]
-                    if block < 0:
-                        measured[b, x, y, z] = False
-                        features[:] = np.float32(0)
-                        continue
-                    state = values[block, ((i & 7) << 6) | ((j & 7) << 3) | (k & 7)]
-                    measured[b, x, y, z] = to_float(state[WEIGHT]) > 0
-                    evidence_features(state, log1p_third, features)
-                    for latent in range(len(state) - N_EVIDENCE):
-                        features[EVIDENCE_FEATURES + latent] = to_float(state[N_EVIDENCE + latent])
+    for x in range(_EDGE):
+        for y in range(_EDGE):
+            block = -1
+            for z in range(_EDGE):
+                i, j, k = x - HALO, y - HALO, z - HALO
+                if z == 0 or k & 7 == 0:
+                    block = find(table, pack(key[0] + (i >> 3), key[1] + (j >> 3), key[2] + (k >> 3)))
+                features = volume[x, y, z]
+                if block < 0:
+                    measured[x, y, z] = False
+                    features[:] = np.float32(0)
+                    continue
+                state = values[block, ((i & 7) << 6) | ((j & 7) << 3) | (k & 7)]
+                measured[x, y, z] = to_float(state[WEIGHT]) > 0
+                evidence_features(state, log1p_third, features)
+                for latent in range(len(state) - N_EVIDENCE):
+                    features[EVIDENCE_FEATURES + latent] = to_float(state[N_EVIDENCE + latent])
 
 
 @kernel
-def _convolve(
-    volume: Floats,
+def _ask(
     measured: npt.NDArray[np.bool_],
-    convolutions: _Convolutions,
+    volume: Floats,
+    wanted: npt.NDArray[np.bool_],
     asked: npt.NDArray[np.int64],
-    context: Floats,
-    centre: Floats,
+    is_asked: npt.NDArray[np.bool_],
+    features: Floats,
 ) -> int:
-    """Sums up the surroundings of the voxels that are asked about, in pairs along z. Returns how many they are.
+    """Lists the pairs of voxels along z of which at least one is asked about. Returns the number of voxels.
 
-    asked: (B * 512,), context: (B * 512, groups, OUTPUTS) and centre: (B * 512, F), of which that many are written.
+    asked: (512,) their numbers, is_asked: (512,) and features: (512, F), of which that many are written.
     """
-    sums = np.empty((PLACES, OUTPUTS), np.float32)
     n = 0
-    for b in range(len(volume)):
-        for voxel in range(0, BLOCK_VOXELS, PLACES):
-            x, y, z = HALO + (voxel >> 6), HALO + ((voxel >> 3) & 7), HALO + (voxel & 7)
-            first, second = _is_asked(measured[b], x, y, z), _is_asked(measured[b], x, y, z + 1)
-            if not (first or second):
-                continue
-            # Of two places for one, the second writes over the first, or is written over by the next voxel.
-            for group in range(len(convolutions.bias)):
-                _sum_up(volume[b], x, y, z, convolutions, group, sums)
-                context[n, group] = sums[0]
-                context[n + first, group] = sums[1]
-            asked[n], centre[n] = b * BLOCK_VOXELS + voxel, volume[b, x, y, z]
-            asked[n + first], centre[n + first] = b * BLOCK_VOXELS + voxel + 1, volume[b, x, y, z + 1]
-            n += first + second
+    for voxel in range(0, BLOCK_VOXELS, PLACES):
+        x, y, z = HALO + (voxel >> 6), HALO + ((voxel >> 3) & 7), HALO + (voxel & 7)
+        for place in range(PLACES):
+            asked[n + place] = voxel + place
+            is_asked[n + place] = wanted[voxel + place] and _is_asked(measured, x, y, z + place)
+            for i in range(features.shape[1]):
+                features[n + place, i] = volume[x, y, z + place, i]
+        if is_asked[n : n + PLACES].any():
+            n += PLACES
     return n
 
 
@@ -156,16 +181,34 @@ def _is_asked(measured: npt.NDArray[np.bool_], x: int, y: int, z: int) -> bool:
 
 
 @kernel
-def _sum_up(volume: Floats, x: int, y: int, z: int, convolutions: _Convolutions, group: int, sums: Floats) -> None:
-    """One group of outputs of both convolutions at a voxel and the next along z."""
+def _convolve(volume: Floats, voxels: npt.NDArray[np.int64], convolutions: _Convolutions, context: Floats) -> None:
+    """Sums up the surroundings of pairs of voxels to (groups, 512, OUTPUTS).
+
+    The weights of three neighbours along z serve all pairs before the next ones: all weights together are larger than
+    the fastest cache.
+    """
     features = volume.shape[-1]
-    for place in range(PLACES):
-        sums[place] = convolutions.bias[group]
-    at = sums.ctypes.data
-    for i in range(3):
-        for j in range(3):
-            # Three voxels in a row along z lie side by side in memory; at twice the spacing there is one in between.
-            near, far = volume[x + i - 1, y + j - 1, z - 1 :], volume[x + 2 * i - 2, y + 2 * j - 2, z - 2 :]
-            weights_near, weights_far = convolutions.near[group, i, j], convolutions.far[group, i, j]
-            add_products(at, near.ctypes.data, features, 1, 0, 3 * features, weights_near.ctypes.data)
-            add_products(at, far.ctypes.data, features, 3, 2 * features, features, weights_far.ctypes.data)
+    voxel_bytes, row = FLOAT_BYTES * features, FLOAT_BYTES * OUTPUTS
+    for group in range(len(context)):
+        for n in range(len(voxels)):
+            for i in range(OUTPUTS):
+                context[group, n, i] = convolutions.bias[group, i]
+        sums = context[group].ctypes.data
+        for i in range(3):
+            for j in range(3):
+                near, far = convolutions.near[group, i, j].ctypes.data, convolutions.far[group, i, j].ctypes.data
+                # Neighbours along z lie side by side in memory; at twice the spacing there is one in between.
+                first = volume[1 + i, 1 + j, 1].ctypes.data
+                for n in range(0, len(voxels), PLACES):
+                    at = first + voxel_bytes * _place(voxels[n])
+                    add_products(sums + n * row, at, features, 1, 0, 3 * features, near)
+                first = volume[2 * i, 2 * j, 0].ctypes.data
+                for n in range(0, len(voxels), PLACES):
+                    at = first + voxel_bytes * _place(voxels[n])
+                    add_products(sums + n * row, at, features, 3, 2 * features, features, far)
+
+
+@kernel
+def _place(voxel: int) -> int:
+    """Of a voxel of the block, counted from the first one in the volume with halo."""
+    return ((voxel >> 6) * _EDGE + ((voxel >> 3) & 7)) * _EDGE + (voxel & 7)

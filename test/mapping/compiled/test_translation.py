@@ -6,7 +6,7 @@ import torch
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.compiled.translation import CompiledTranslation
-from neuralfusion_ros.mapping.translate import TranslatorNetwork
+from neuralfusion_ros.mapping.translate import FREE_SPACE, TranslatorNetwork
 from neuralfusion_ros.mapping.translation import Translation, translation
 from neuralfusion_ros.mapping.voxel_state import MEAN, VARIANCE, WEIGHT
 
@@ -22,17 +22,14 @@ def sparse(grid: BlockGrid, touched: float = 0.1) -> BlockGrid:
 
 def compare(network: TranslatorNetwork, grid: BlockGrid, keys: torch.Tensor, subdivision: int = 1) -> None:
     found, expected = CompiledTranslation(network, grid, subdivision), Translation(network, grid, subdivision)
-    values = []
-    for ours, plain in zip(found(keys), expected(keys), strict=True):
-        assert torch.equal(ours[0], plain[0])
-        for a, b in zip(ours[1:], plain[1:], strict=True):
-            assert a.shape == b.shape
-            torch.testing.assert_close(a, b, atol=TOLERANCE, rtol=TOLERANCE)
-            values.append(b)
+    wanted = torch.rand((len(keys), 512), generator=torch.Generator().manual_seed(6)) > 0.3
     with torch.no_grad():
-        asked, plainly_asked = (each.surroundings(keys[:5]).asked for each in (found, expected))
-    assert torch.equal(asked, plainly_asked)
-    tsdf = torch.cat(values[::2])
+        ours, plain = (each.translated(keys, wanted) for each in (found, expected))
+    for a, b, free in zip(ours, plain, FREE_SPACE, strict=True):
+        assert a.shape == b.shape
+        torch.testing.assert_close(a, b, atol=TOLERANCE, rtol=TOLERANCE)
+        assert torch.equal(a == free, b == free)  # the network is asked about the same voxels
+    tsdf = plain[0]
     assert float(tsdf[tsdf != 1].std()) > 0.1  # the weights matter
 
 
@@ -66,6 +63,19 @@ def test_blocks_that_the_map_does_not_have_are_free(frame_of, map_of, translator
     assert (tsdf == 1).all()
     assert (occupancy == 0).all()
     assert list(CompiledTranslation(translator_of(8), grid)(keys[:0])) == []
+
+
+def test_threads_share_the_blocks(frame_of, map_of, translator_of):
+    grid = sparse(map_of(frame_of(9), 8, kept=0.3))
+    found, threads = CompiledTranslation(translator_of(8), grid), torch.get_num_threads()
+    results = []
+    try:
+        for count in (1, 3):
+            torch.set_num_threads(count)
+            results.append([torch.cat(parts) for parts in zip(*found(grid.keys[:101]), strict=True)])
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(*parts) for parts in zip(*results, strict=True))
 
 
 def test_the_untrained_network_gives_the_running_mean(frame_of, map_of):

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The layers of TranslatorNetwork behind its convolutions, for as many voxels at once as vector_sums serves.
+
+Numbers per voxel come in groups of OUTPUTS; the last group is filled up with zeros.
+"""
+
+from __future__ import annotations
+
+from math import exp
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from neuralfusion_ros.mapping.compiled.jit import kernel
+from neuralfusion_ros.mapping.compiled.vector_sums import FLOAT_BYTES, OUTPUTS, PLACES, add_products
+from neuralfusion_ros.mapping.compiled.world_rays import Floats
+from neuralfusion_ros.mapping.translate import TranslatorNetwork
+
+# erf(x) = x P(x^2) / Q(x^2) up to 8e-7, by least squares over [0, 3.95], where erf is 1 for float32.
+_ERF_LIMIT = np.float32(3.95)
+_ERF_P = tuple(np.float32([1.1283828, 0.351155519, 0.0709407628, 0.00960948132, 0.000238655703, -1.35601181e-06]))
+_ERF_Q = tuple(np.float32([1.0, 0.644557893, 0.177693799, 0.0270948149, 0.00223029917]))
+_HALF_ROOT = np.float32(0.5**0.5)
+
+
+class Layers(NamedTuple):
+    """Weights for K points in every voxel. Hidden values W are OUTPUTS times the number of groups, then F features."""
+
+    weights: Floats  # (layers, groups, W + F, OUTPUTS)
+    biases: Floats  # (K, layers, groups, OUTPUTS)
+    head_weights: Floats  # (K, W, OUTPUTS): change of the signed distance, occupancy, gate, and zeros
+    head_biases: Floats  # (K, OUTPUTS)
+
+
+def grouped(outputs: torch.Tensor) -> torch.Tensor:
+    """(width, ...) to (groups, ..., OUTPUTS)."""
+    filled = torch.cat((outputs, outputs.new_zeros(-len(outputs) % OUTPUTS, *outputs.shape[1:])))
+    return filled.unflatten(0, (-1, OUTPUTS)).movedim(1, -1).contiguous()
+
+
+@torch.no_grad()
+def lay_out(network: TranslatorNetwork, offsets: torch.Tensor) -> Layers:
+    """The weights of the layers for points at (K, 3) offsets, in voxels."""
+    missing = -network.width % OUTPUTS
+
+    def inputs_filled(weight: torch.Tensor) -> torch.Tensor:
+        """(..., width + F) with zeros between the hidden values and the features."""
+        hidden, features = weight[..., : network.width], weight[..., network.width :]
+        return torch.cat((hidden, weight.new_zeros(*weight.shape[:-1], missing), features), dim=-1)
+
+    weights = torch.stack([grouped(inputs_filled(layer.weight)) for layer in network.hidden])
+    biases, heads, head_biases = [], [], []
+    for offset in offsets:
+        layers = zip(network.hidden, network.inside.shifts, strict=True)
+        biases.append(torch.stack([grouped(layer.bias + shift(offset)) for layer, shift in layers]))
+        # The slope of the distance times the offset is one more part of its change.
+        weight, bias = network.heads.weight.clone(), network.heads.bias.clone()
+        weight[0] += offset @ network.inside.slope.weight
+        bias[0] += offset @ network.inside.slope.bias
+        heads.append(grouped(inputs_filled(weight))[0])
+        head_biases.append(grouped(bias)[0])
+    parts = (weights, torch.stack(biases), torch.stack(heads), torch.stack(head_biases))
+    return Layers(*(part.numpy() for part in parts))
+
+
+@kernel
+def decide(layers: Layers, k: int, n: int, context: Floats, features: Floats, hidden: Floats) -> Floats:
+    """Signed distance (in truncations) and occupancy at the k-th point of n voxels: [0, :n, :2] of what it returns.
+
+    context: (groups, N, OUTPUTS) of the neighbourhoods. features: (N, F) of the voxels. N is a multiple of PLACES and
+    at least n. hidden: (2, groups, N, OUTPUTS) to work in; the result is one of its halves.
+    """
+    before = context
+    for layer in range(len(layers.weights)):
+        after = hidden[layer & 1]
+        for group in range(len(context)):
+            weights, inside = layers.weights[layer, group], len(context) * OUTPUTS
+            _begin(after[group], n, layers.biases[k, layer, group])
+            _add_hidden(after[group], n, before, weights[:inside])
+            _add_features(after[group], n, features, weights[inside:])
+            gelu(after[group], n)
+        before = after
+    heads = hidden[len(layers.weights) & 1]
+    _begin(heads[0], n, layers.head_biases[k])
+    _add_hidden(heads[0], n, before, layers.head_weights[k])
+    for i in range(n):
+        distance = _distance(features[i, 0], features[i, 1], features[i, 2], heads[0, i, 0], heads[0, i, 2])
+        heads[0, i, 0], heads[0, i, 1] = distance, _sigmoid(heads[0, i, 1])
+    return heads
+
+
+@kernel
+def _begin(sums: Floats, n: int, bias: Floats) -> None:
+    for i in range(n):
+        for j in range(OUTPUTS):
+            sums[i, j] = bias[j]
+
+
+@kernel
+def _add_hidden(sums: Floats, n: int, groups: Floats, weights: Floats) -> None:
+    at, of, row = sums.ctypes.data, weights.ctypes.data, FLOAT_BYTES * OUTPUTS
+    for group in range(len(groups)):
+        inputs = groups[group].ctypes.data
+        for i in range(0, n, PLACES):
+            add_products(at + i * row, inputs + i * row, OUTPUTS, 1, 0, OUTPUTS, of + group * OUTPUTS * row)
+
+
+@kernel
+def _add_features(sums: Floats, n: int, features: Floats, weights: Floats) -> None:
+    at, inputs, of, length = sums.ctypes.data, features.ctypes.data, weights.ctypes.data, features.shape[1]
+    for i in range(0, n, PLACES):
+        add_products(at + i * FLOAT_BYTES * OUTPUTS, inputs + i * FLOAT_BYTES * length, length, 1, 0, length, of)
+
+
+@kernel
+def gelu(values: Floats, n: int) -> None:
+    """The exact Gaussian error linear unit of the first n of (N, OUTPUTS) values, in place."""
+    for i in range(n):
+        for j in range(OUTPUTS):
+            x = values[i, j]
+            limited = min(max(x * _HALF_ROOT, -_ERF_LIMIT), _ERF_LIMIT)
+            t = limited * limited
+            p = _ERF_P[0] + t * (_ERF_P[1] + t * (_ERF_P[2] + t * (_ERF_P[3] + t * (_ERF_P[4] + t * _ERF_P[5]))))
+            q = _ERF_Q[0] + t * (_ERF_Q[1] + t * (_ERF_Q[2] + t * (_ERF_Q[3] + t * _ERF_Q[4])))
+            values[i, j] = np.float32(0.5) * x * (np.float32(1) + limited * p / q)
+
+
+@kernel
+def _distance(weight: float, mean: float, carved: float, delta: float, gate: float) -> float:
+    """TranslatorNetwork.decide: between the two means of the evidence, then moved by delta."""
+    one, most = np.float32(1), np.float32(0.98)
+    band = mean if weight > 0 else carved
+    base = min(max(carved + _sigmoid(gate) * (band - carved), -most), most)
+    moved = np.float32(2) * _sigmoid(np.float32(2) * delta) - one  # tanh
+    return (base + moved) / (one + base * moved)  # tanh(atanh(base) + delta)
+
+
+@kernel
+def _sigmoid(x: float) -> float:
+    return np.float32(1) / (np.float32(1) + np.float32(exp(-x)))
