@@ -27,29 +27,27 @@ class Mesh:
 EMPTY_MESH = Mesh(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32))
 
 
-def mesh_volume(
-    tsdf: npt.NDArray[np.float32],
-    usable: npt.NDArray[np.bool_],
-    first_voxel: npt.NDArray[np.int64],
-    voxel_size_m: float,
+def mesh_cells(
+    tsdf: npt.NDArray[np.float32], cells: npt.NDArray[np.bool_], first_voxel: npt.NDArray[np.int64], voxel_size_m: float
 ) -> Mesh:
     """Meshes the zero level of an (X, Y, Z) volume of voxels whose lowest has the coordinates `first_voxel`.
 
-    usable: (X, Y, Z); a cell with an unusable corner makes no triangle.
+    cells: (X, Y, Z) which to mesh, as crossed_cells gives them.
     """
-    negative = tsdf < 0
-    cells = _corners(np.logical_and, usable)
-    cells &= _corners(np.logical_or, negative) & ~_corners(np.logical_and, negative)
     if not cells.any():
         return EMPTY_MESH
-    # scikit-image marks a cell by its highest corner
-    mask = np.zeros(tsdf.shape, dtype=bool)
-    mask[1:, 1:, 1:] = cells
-    vertices, triangles, _, _ = marching_cubes(
-        tsdf, 0.0, mask=mask, gradient_direction="descent", allow_degenerate=False
-    )
+    vertices, triangles, _, _ = marching_cubes(tsdf, 0.0, mask=cells, gradient_direction="descent")
     world = (first_voxel + 0.5 + vertices.astype(np.float64)) * voxel_size_m
     return Mesh(world.astype(np.float32), triangles.astype(np.int32))
+
+
+def crossed_cells(tsdf: npt.NDArray[np.float32], usable: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(X, Y, Z) cells, by their highest corners, that the surface crosses and of which all corners are usable."""
+    negative = tsdf < 0
+    crossed = np.zeros(tsdf.shape, dtype=bool)
+    crossed[1:, 1:, 1:] = _corners(np.logical_and, usable)
+    crossed[1:, 1:, 1:] &= _corners(np.logical_or, negative) & ~_corners(np.logical_and, negative)
+    return crossed
 
 
 def _corners(combine: np.ufunc, voxels: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,18 +10,16 @@ import numpy.typing as npt
 import torch
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, BlockGrid, voxel_offsets
-from neuralfusion_ros.mapping.block_index import pack_keys, unpack_keys
+from neuralfusion_ros.mapping.chunks import CHUNK_BLOCKS, OCCUPANCY, SEEN, TSDF, Chunk, chunk_volumes, chunks_around
 from neuralfusion_ros.mapping.compiled import can_compile
 from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS
-from neuralfusion_ros.mapping.meshing import Mesh, mesh_volume, weld
+from neuralfusion_ros.mapping.meshing import Mesh, mesh_cells, weld
 from neuralfusion_ros.mapping.pending_blocks import PendingBlocks
 from neuralfusion_ros.mapping.query import FREE_SPACE, OCCUPIED, UNKNOWN
 from neuralfusion_ros.mapping.translate import TranslatorNetwork
 from neuralfusion_ros.mapping.translation import translation
 from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, N_EVIDENCE, WEIGHT
 
-CHUNK_BLOCKS = 4
-_TSDF, _OCCUPANCY, _WEIGHT, _USABLE = range(4)
 # A voxel seen only from further behind a surface says nothing about it; no one has looked at the back of a wall.
 # Cells that hold a surface reach up to 1.7 voxels, 0.43 truncations, behind it.
 _LEAST_MEAN = -0.44
@@ -49,13 +46,13 @@ class SurfaceMap:
         self, latent: BlockGrid, translator: TranslatorNetwork, subdivision: int = 1, compiled: bool | None = None
     ) -> None:
         self.latent, self._subdivision = latent, subdivision
-        compiled = can_compile(latent.device) if compiled is None else compiled
-        self._translation = translation(compiled, translator, latent, subdivision)
+        self._compiled = can_compile(latent.device) if compiled is None else compiled
+        self._translation = translation(self._compiled, translator, latent, subdivision)
         max_bytes = latent.max_blocks * 4096 * subdivision**3
         self.grid = BlockGrid(4, latent.voxel_size_m / subdivision, latent.device, torch.float16, max_bytes)
         self._pending = PendingBlocks(latent)
-        self._meshes: dict[tuple[int, int, int], Mesh] = {}
-        self._changed_chunks: set[tuple[int, int, int]] = set()
+        self._meshes: dict[Chunk, Mesh] = {}
+        self._changed_chunks: set[Chunk] = set()
 
     @property
     def truncation_m(self) -> float:
@@ -84,7 +81,7 @@ class SurfaceMap:
         fine_keys = _parts(keys, self._subdivision).reshape(-1, 3)
         rows = self.grid.find(fine_keys)
         self.grid.remove(rows[rows >= 0])
-        self._mark_chunks(fine_keys)
+        self._changed_chunks |= chunks_around(fine_keys)
         self._pending.drop(keys)
         self.mark_changed(keys)
 
@@ -102,7 +99,7 @@ class SurfaceMap:
             wanted |= (rows < 0).any(dim=1, keepdim=True)
             self.grid.allocate(fine_keys.reshape(-1, 3))
             rows = self.grid.find(fine_keys)
-        self._mark_chunks(fine_keys.reshape(-1, 3))
+        self._changed_chunks |= chunks_around(fine_keys.reshape(-1, 3))
         latent_rows, done = self.latent.find(keys), 0
         for some, tsdf, occupancy in self._translation(keys, wanted):
             first, done = done, done + len(some)
@@ -117,11 +114,13 @@ class SurfaceMap:
         before = self.grid.values.index_select(0, rows)
         self.grid.values.index_copy_(0, rows, torch.where(where, values.to(before.dtype), before))
 
-    def mesh_changed_chunks(self) -> dict[tuple[int, int, int], Mesh]:
+    def mesh_changed_chunks(self) -> dict[Chunk, Mesh]:
         """Meshes of the chunks that changed since the last call; one without triangles is to be deleted."""
         changed, chunks = {}, sorted(self._changed_chunks)
-        for chunk, rows in zip(chunks, self._chunk_rows(chunks), strict=True):
-            mesh = self._mesh_chunk(chunk, rows)
+        volumes = chunk_volumes(self.grid, chunks, self._compiled)
+        for chunk, (tsdf, cells) in zip(chunks, volumes, strict=True):
+            first_voxel = np.array(chunk, dtype=np.int64) * CHUNK_BLOCKS * BLOCK_SIZE
+            mesh = mesh_cells(tsdf, cells, first_voxel, self.grid.voxel_size_m)
             if len(mesh.triangles):
                 changed[chunk] = self._meshes[chunk] = mesh
             elif self._meshes.pop(chunk, None) is not None:
@@ -129,7 +128,7 @@ class SurfaceMap:
         self._changed_chunks.clear()
         return changed
 
-    def chunk_meshes(self) -> dict[tuple[int, int, int], Mesh]:
+    def chunk_meshes(self) -> dict[Chunk, Mesh]:
         """The latest mesh of every chunk that has one."""
         return dict(self._meshes)
 
@@ -145,51 +144,21 @@ class SurfaceMap:
         rows = self.grid.find(keys)
         keys, rows = keys[rows >= 0], rows[rows >= 0]
         values = self.grid.values[rows].reshape(-1, self.grid.channels).float()
-        near = ((values[:, _WEIGHT] > 0) & (values[:, _TSDF].abs() < 0.98)).nonzero().squeeze(-1)
+        near = ((values[:, SEEN] > 0) & (values[:, TSDF].abs() < 0.98)).nonzero().squeeze(-1)
         block, voxel = torch.div(near, BLOCK_VOXELS, rounding_mode="floor"), near % BLOCK_VOXELS
         voxels = keys[block].to(torch.int64) * BLOCK_SIZE + voxel_offsets(self.grid.device)[voxel]
         positions = (voxels + 0.5) * self.grid.voxel_size_m
         columns = values[near].T.cpu().numpy()
         return SurfaceVoxels(
-            positions.cpu().numpy(), columns[_TSDF] * self.truncation_m, columns[_WEIGHT], columns[_OCCUPANCY]
+            positions.cpu().numpy(), columns[TSDF] * self.truncation_m, columns[SEEN], columns[OCCUPANCY]
         )
 
     def voxel_states(self, rows: torch.Tensor) -> torch.Tensor:
         """(N,) rows of blocks in `grid` to the (N, 512) uint8 UNKNOWN, FREE_SPACE or OCCUPIED of their voxels."""
         values = self.grid.values[rows]
-        known, behind = values[..., _WEIGHT] > 0, values[..., _TSDF] <= 0
+        known, behind = values[..., SEEN] > 0, values[..., TSDF] <= 0
         states = torch.full(known.shape, UNKNOWN, dtype=torch.uint8, device=known.device)
         return states.masked_fill_(known, FREE_SPACE).masked_fill_(known & behind, OCCUPIED)
-
-    def _mark_chunks(self, keys: torch.Tensor) -> None:
-        """A cell reads the voxels above its own, so a block also touches the chunks below it."""
-        below_and_own = torch.stack((keys - 1, keys), dim=1)
-        chunks = torch.div(below_and_own, CHUNK_BLOCKS, rounding_mode="floor")
-        pick = torch.cartesian_prod(*[torch.arange(2, device=keys.device)] * 3)
-        touched = torch.stack([chunks[:, pick[:, axis], axis] for axis in range(3)], dim=-1)
-        distinct = unpack_keys(pack_keys(touched.reshape(-1, 3)).unique())  # far faster than rows of three
-        self._changed_chunks.update((x, y, z) for x, y, z in distinct.tolist())
-
-    def _chunk_rows(self, chunks: Sequence[tuple[int, int, int]]) -> torch.Tensor:
-        """(N, 125) rows of the blocks that the cells of each chunk read: its own and the first ones beyond."""
-        axis = torch.arange(CHUNK_BLOCKS + 1, device=self.grid.device)
-        firsts = torch.tensor(chunks, dtype=torch.int64, device=self.grid.device).reshape(-1, 1, 3) * CHUNK_BLOCKS
-        return self.grid.find(firsts + torch.cartesian_prod(axis, axis, axis))
-
-    def _mesh_chunk(self, chunk: tuple[int, int, int], rows: torch.Tensor) -> Mesh:
-        blocks = self.grid.values.new_zeros((len(rows), BLOCK_VOXELS, self.grid.channels))  # unusable where none is
-        there = (rows >= 0).nonzero().squeeze(-1)
-        blocks[there] = self.grid.values.index_select(0, rows[there])
-        tsdf, usable = (_volume(blocks[..., channel]).cpu().numpy() for channel in (_TSDF, _USABLE))
-        first_voxel = np.array(chunk, dtype=np.int64) * CHUNK_BLOCKS * BLOCK_SIZE
-        return mesh_volume(tsdf.astype(np.float32), usable > 0, first_voxel, self.grid.voxel_size_m)
-
-
-def _volume(blocks: torch.Tensor) -> torch.Tensor:
-    """(125, 512) numbers of the voxels of 5x5x5 blocks to the (33, 33, 33) that the cells of a chunk read."""
-    n, s, end = CHUNK_BLOCKS + 1, BLOCK_SIZE, CHUNK_BLOCKS * BLOCK_SIZE + 1
-    volume = blocks.reshape(n, n, n, s, s, s).permute(0, 3, 1, 4, 2, 5).reshape(n * s, n * s, n * s)
-    return volume[:end, :end, :end]
 
 
 def _values(state: torch.Tensor, tsdf: torch.Tensor, occupancy: torch.Tensor) -> torch.Tensor:

@@ -4,9 +4,13 @@
 import numpy as np
 import pytest
 
-from neuralfusion_ros.mapping.meshing import EMPTY_MESH, Mesh, mesh_volume, weld
+from neuralfusion_ros.mapping.meshing import EMPTY_MESH, Mesh, crossed_cells, mesh_cells, weld
 
 VOXEL_M = 0.05
+
+
+def meshed(tsdf: np.ndarray, usable: np.ndarray, first_voxel: np.ndarray, voxel_size_m: float) -> Mesh:
+    return mesh_cells(tsdf, crossed_cells(tsdf, usable), first_voxel, voxel_size_m)
 
 
 def sphere_volume(size: int, centre: tuple[float, float, float], radius: float) -> np.ndarray:
@@ -29,7 +33,7 @@ def test_sphere_has_the_right_place_size_and_orientation():
     centre, radius = np.array([11.2, 12.6, 10.9]), 7.3
     volume = sphere_volume(24, tuple(centre), radius)
     first = np.array([-30, 5, 1000])
-    mesh = mesh_volume(volume, np.ones(volume.shape, bool), first, VOXEL_M)
+    mesh = meshed(volume, np.ones(volume.shape, bool), first, VOXEL_M)
     assert mesh.vertices.dtype == np.float32
     assert mesh.triangles.dtype == np.int32
     # The value of a voxel belongs to its centre.
@@ -43,7 +47,7 @@ def test_sphere_has_the_right_place_size_and_orientation():
 
 def test_plane_at_a_fraction_of_a_voxel():
     z = np.broadcast_to(np.arange(6, dtype=np.float32), (5, 5, 6))
-    mesh = mesh_volume(z - np.float32(2.3), np.ones(z.shape, bool), np.zeros(3, np.int64), 1.0)
+    mesh = meshed(z - np.float32(2.3), np.ones(z.shape, bool), np.zeros(3, np.int64), 1.0)
     np.testing.assert_allclose(mesh.vertices[:, 2], 2.8, atol=1e-5)
     assert len(mesh.triangles) == 2 * 4 * 4
     a, b, c = (mesh.vertices[mesh.triangles[:, i]] for i in range(3))
@@ -55,7 +59,7 @@ def test_cells_with_an_unusable_corner_make_no_triangle():
     usable = np.ones(z.shape, bool)
     usable[4, 4, 1] = False  # a corner of four cells that the plane crosses
     usable[0, 0, 3] = False  # of a cell that it does not cross
-    mesh = mesh_volume(z, usable, np.zeros(3, np.int64), 1.0)
+    mesh = meshed(z, usable, np.zeros(3, np.int64), 1.0)
     assert len(mesh.triangles) == 2 * (8 * 8 - 4)
     centres = mesh.vertices[mesh.triangles].mean(axis=1)
     assert not ((np.abs(centres[:, :2] - 4.5) < 1).all(axis=1)).any()
@@ -64,21 +68,21 @@ def test_cells_with_an_unusable_corner_make_no_triangle():
 @pytest.mark.parametrize("value", [1.0, -1.0])
 def test_no_crossing_no_mesh(value):
     volume = np.full((5, 5, 5), value, np.float32)
-    mesh = mesh_volume(volume, np.ones(volume.shape, bool), np.zeros(3, np.int64), 1.0)
+    mesh = meshed(volume, np.ones(volume.shape, bool), np.zeros(3, np.int64), 1.0)
     assert mesh.vertices.shape == (0, 3)
     assert mesh.triangles.shape == (0, 3)
 
 
 def test_unusable_volume_makes_no_mesh():
     volume = sphere_volume(12, (5.5, 5.5, 5.5), 3)
-    assert len(mesh_volume(volume, np.zeros(volume.shape, bool), np.zeros(3, np.int64), 1.0).triangles) == 0
+    assert len(meshed(volume, np.zeros(volume.shape, bool), np.zeros(3, np.int64), 1.0).triangles) == 0
 
 
 def test_weld_joins_two_halves_of_a_sphere():
     volume = sphere_volume(20, (9.37, 9.41, 9.53), 6.2)
-    whole = mesh_volume(volume, np.ones(volume.shape, bool), np.zeros(3, np.int64), VOXEL_M)
+    whole = meshed(volume, np.ones(volume.shape, bool), np.zeros(3, np.int64), VOXEL_M)
     halves = [
-        mesh_volume(part, np.ones(part.shape, bool), np.array([first, 0, 0]), VOXEL_M)
+        meshed(part, np.ones(part.shape, bool), np.array([first, 0, 0]), VOXEL_M)
         for part, first in ((volume[:10], 0), (volume[9:], 9))  # the layer of voxels that both read makes no cell twice
     ]
     welded = weld(halves, VOXEL_M)

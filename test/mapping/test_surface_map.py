@@ -10,10 +10,10 @@ import torch
 from scipy.spatial import cKDTree
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BlockGrid, voxel_offsets
+from neuralfusion_ros.mapping.chunks import CHUNK_BLOCKS
 from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS, read_states, voxel_rows
-from neuralfusion_ros.mapping.meshing import Mesh, mesh_volume
+from neuralfusion_ros.mapping.meshing import Mesh, crossed_cells, mesh_cells
 from neuralfusion_ros.mapping.surface_map import (
-    CHUNK_BLOCKS,
     SurfaceMap,
 )
 from neuralfusion_ros.mapping.translate import TranslatorNetwork
@@ -83,7 +83,7 @@ def in_one_piece(surface: SurfaceMap, low: int, high: int) -> Mesh:
     size = (high - low) * BLOCK_SIZE
     voxels = torch.cartesian_prod(*[torch.arange(low * BLOCK_SIZE, high * BLOCK_SIZE)] * 3)
     tsdf = read_states(surface.grid, voxel_rows(surface.grid, voxels))[:, 0].reshape(size, size, size).numpy()
-    return mesh_volume(tsdf, np.ones(tsdf.shape, bool), np.full(3, low * BLOCK_SIZE), VOXEL_M)
+    return mesh_cells(tsdf, crossed_cells(tsdf, np.ones(tsdf.shape, bool)), np.full(3, low * BLOCK_SIZE), VOXEL_M)
 
 
 def assert_same_surface(mesh: Mesh, expected: Mesh) -> None:

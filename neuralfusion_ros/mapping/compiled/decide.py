@@ -7,10 +7,11 @@ Numbers per voxel come in groups of OUTPUTS; the last group is filled up with ze
 from __future__ import annotations
 
 from math import exp
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from neuralfusion_ros.mapping.compiled.jit import kernel
 from neuralfusion_ros.mapping.compiled.vector_sums import FLOAT_BYTES, OUTPUTS, PLACES, add_products
@@ -19,8 +20,8 @@ from neuralfusion_ros.mapping.translate import TranslatorNetwork
 
 # erf(x) = x P(x^2) / Q(x^2) up to 8e-7, by least squares over [0, 3.95], where erf is 1 for float32.
 _ERF_LIMIT = np.float32(3.95)
-_ERF_P = tuple(np.float32([1.1283828, 0.351155519, 0.0709407628, 0.00960948132, 0.000238655703, -1.35601181e-06]))
-_ERF_Q = tuple(np.float32([1.0, 0.644557893, 0.177693799, 0.0270948149, 0.00223029917]))
+_ERF_P = tuple(map(np.float32, (1.1283828, 0.351155519, 0.0709407628, 0.00960948132, 0.000238655703, -1.35601181e-06)))
+_ERF_Q = tuple(map(np.float32, (1.0, 0.644557893, 0.177693799, 0.0270948149, 0.00223029917)))
 _HALF_ROOT = np.float32(0.5**0.5)
 
 
@@ -49,10 +50,11 @@ def lay_out(network: TranslatorNetwork, offsets: torch.Tensor) -> Layers:
         hidden, features = weight[..., : network.width], weight[..., network.width :]
         return torch.cat((hidden, weight.new_zeros(*weight.shape[:-1], missing), features), dim=-1)
 
-    weights = torch.stack([grouped(inputs_filled(layer.weight)) for layer in network.hidden])
+    hidden_layers = [cast(nn.Linear, layer) for layer in network.hidden]
+    weights = torch.stack([grouped(inputs_filled(layer.weight)) for layer in hidden_layers])
     biases, heads, head_biases = [], [], []
     for offset in offsets:
-        layers = zip(network.hidden, network.inside.shifts, strict=True)
+        layers = zip(hidden_layers, network.inside.shifts, strict=True)
         biases.append(torch.stack([grouped(layer.bias + shift(offset)) for layer, shift in layers]))
         # The slope of the distance times the offset is one more part of its change.
         weight, bias = network.heads.weight.clone(), network.heads.bias.clone()
@@ -127,7 +129,9 @@ def gelu(values: Floats, n: int) -> None:
 
 
 @kernel
-def _distance(weight: float, mean: float, carved: float, delta: float, gate: float) -> float:
+def _distance(
+    weight: np.float32, mean: np.float32, carved: np.float32, delta: np.float32, gate: np.float32
+) -> np.float32:
     """TranslatorNetwork.decide: between the two means of the evidence, then moved by delta."""
     one, most = np.float32(1), np.float32(0.98)
     band = mean if weight > 0 else carved
@@ -137,5 +141,5 @@ def _distance(weight: float, mean: float, carved: float, delta: float, gate: flo
 
 
 @kernel
-def _sigmoid(x: float) -> float:
+def _sigmoid(x: np.float32) -> np.float32:
     return np.float32(1) / (np.float32(1) + np.float32(exp(-x)))
