@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from neuralfusion_ros.mapping.compiled.jit import kernel
-from neuralfusion_ros.mapping.compiled.vector_sums import FLOAT_BYTES, OUTPUTS, PLACES, add_products
+from neuralfusion_ros.mapping.compiled.vector_sums import OUTPUTS, PLACES, add_products
 from neuralfusion_ros.mapping.compiled.world_rays import Floats
 from neuralfusion_ros.mapping.translate import TranslatorNetwork
 
@@ -80,7 +80,7 @@ def decide(layers: Layers, k: int, n: int, context: Floats, features: Floats, hi
             weights, inside = layers.weights[layer, group], len(context) * OUTPUTS
             _begin(after[group], n, layers.biases[k, layer, group])
             _add_hidden(after[group], n, before, weights[:inside])
-            _add_features(after[group], n, features, weights[inside:])
+            _add_rows(after[group], n, features, weights[inside:])
             gelu(after[group], n)
         before = after
     heads = hidden[len(layers.weights) & 1]
@@ -101,18 +101,18 @@ def _begin(sums: Floats, n: int, bias: Floats) -> None:
 
 @kernel
 def _add_hidden(sums: Floats, n: int, groups: Floats, weights: Floats) -> None:
-    at, of, row = sums.ctypes.data, weights.ctypes.data, FLOAT_BYTES * OUTPUTS
     for group in range(len(groups)):
-        inputs = groups[group].ctypes.data
-        for i in range(0, n, PLACES):
-            add_products(at + i * row, inputs + i * row, OUTPUTS, 1, 0, OUTPUTS, of + group * OUTPUTS * row)
+        _add_rows(sums, n, groups[group], weights[group * OUTPUTS : (group + 1) * OUTPUTS])
 
 
 @kernel
-def _add_features(sums: Floats, n: int, features: Floats, weights: Floats) -> None:
-    at, inputs, of, length = sums.ctypes.data, features.ctypes.data, weights.ctypes.data, features.shape[1]
+def _add_rows(sums: Floats, n: int, rows: Floats, weights: Floats) -> None:
+    """sums[i] += rows[i] @ weights for i < n."""
+    length = rows.shape[1]
+    steps = length * np.arange(PLACES)
     for i in range(0, n, PLACES):
-        add_products(at + i * FLOAT_BYTES * OUTPUTS, inputs + i * FLOAT_BYTES * length, length, 1, 0, length, of)
+        at, inputs = sums[i:].ctypes.data, rows[i:].ctypes.data
+        add_products(at, inputs, steps.ctypes.data, 1, 0, length, weights.ctypes.data)
 
 
 @kernel

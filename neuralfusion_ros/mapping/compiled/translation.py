@@ -16,13 +16,14 @@ from neuralfusion_ros.mapping.compiled.half import to_float
 from neuralfusion_ros.mapping.compiled.jit import kernel
 from neuralfusion_ros.mapping.compiled.table import Table, find, pack, table_of
 from neuralfusion_ros.mapping.compiled.threads import in_threads
-from neuralfusion_ros.mapping.compiled.vector_sums import FLOAT_BYTES, OUTPUTS, PLACES, add_products
+from neuralfusion_ros.mapping.compiled.vector_sums import OUTPUTS, PLACES, add_products
 from neuralfusion_ros.mapping.compiled.world_rays import Floats
 from neuralfusion_ros.mapping.translate import FREE_SPACE, HALO, TranslatorNetwork
 from neuralfusion_ros.mapping.translation import Translation
 from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, N_EVIDENCE, WEIGHT
 
 _EDGE = BLOCK_SIZE + 2 * HALO
+_ROOM = BLOCK_VOXELS + PLACES  # the last places may be filled up
 _LEAST_PER_THREAD = 16
 
 
@@ -91,21 +92,19 @@ def _translate(
     n_features, groups = values.shape[-1] - N_EVIDENCE + EVIDENCE_FEATURES, len(convolutions.bias)
     volume = np.empty((_EDGE, _EDGE, _EDGE, n_features), np.float32)
     measured = np.empty(volume.shape[:-1], np.bool_)
-    asked, is_asked = np.empty(BLOCK_VOXELS, np.int64), np.empty(BLOCK_VOXELS, np.bool_)
-    features = np.empty((BLOCK_VOXELS, n_features), np.float32)
-    context = np.empty((groups, BLOCK_VOXELS, OUTPUTS), np.float32)
-    hidden = np.empty((2, groups, BLOCK_VOXELS, OUTPUTS), np.float32)
+    asked, steps = np.empty(_ROOM, np.int64), np.empty(_ROOM, np.int64)
+    features = np.empty((_ROOM, n_features), np.float32)
+    context, hidden = np.empty((groups, _ROOM, OUTPUTS), np.float32), np.empty((2, groups, _ROOM, OUTPUTS), np.float32)
     for b in range(len(keys)):
         _read_block(values, table, keys[b], log1p_third, volume, measured)
-        n = _ask(measured, volume, wanted[b], asked, is_asked, features)
-        _convolve(volume, asked[:n], convolutions, context)
+        n = _ask(measured, volume, wanted[b], asked, steps, features)
+        _convolve(volume, steps, n, convolutions, context)
         for group in range(groups):
             gelu(context[group], n)
         for k in range(tsdf.shape[-1]):
             heads = decide(layers, k, n, context, features, hidden)
             for i in range(n):
-                if is_asked[i]:
-                    tsdf[b, asked[i], k], occupancy[b, asked[i], k] = heads[0, i, 0], heads[0, i, 1]
+                tsdf[b, asked[i], k], occupancy[b, asked[i], k] = heads[0, i, 0], heads[0, i, 1]
 
 
 @kernel
@@ -146,23 +145,25 @@ def _ask(
     volume: Floats,
     wanted: npt.NDArray[np.bool_],
     asked: npt.NDArray[np.int64],
-    is_asked: npt.NDArray[np.bool_],
+    steps: npt.NDArray[np.int64],
     features: Floats,
 ) -> int:
-    """Lists the pairs of voxels along z of which at least one is asked about. Returns the number of voxels.
+    """Lists the voxels that are asked about. Returns how many.
 
-    asked: (512,) their numbers, is_asked: (512,) and features: (512, F), of which that many are written.
+    asked: (512,) their numbers, steps: (512,) where they are, in floats from the first voxel of the volume, halo left
+    out, and features: (512, F). So many are written, and the last step again until it fills the places.
     """
     n = 0
-    for voxel in range(0, BLOCK_VOXELS, PLACES):
-        x, y, z = HALO + (voxel >> 6), HALO + ((voxel >> 3) & 7), HALO + (voxel & 7)
-        for place in range(PLACES):
-            asked[n + place] = voxel + place
-            is_asked[n + place] = wanted[voxel + place] and _is_asked(measured, x, y, z + place)
-            for i in range(features.shape[1]):
-                features[n + place, i] = volume[x, y, z + place, i]
-        if is_asked[n : n + PLACES].any():
-            n += PLACES
+    for voxel in range(BLOCK_VOXELS):
+        i, j, k = voxel >> 6, (voxel >> 3) & 7, voxel & 7
+        if not (wanted[voxel] and _is_asked(measured, i + HALO, j + HALO, k + HALO)):
+            continue
+        asked[n], steps[n] = voxel, ((i * _EDGE + j) * _EDGE + k) * features.shape[1]
+        for f in range(features.shape[1]):
+            features[n, f] = volume[i + HALO, j + HALO, k + HALO, f]
+        n += 1
+    for place in range(PLACES - 1):
+        steps[n + place] = steps[max(n - 1, 0)]
     return n
 
 
@@ -181,34 +182,27 @@ def _is_asked(measured: npt.NDArray[np.bool_], x: int, y: int, z: int) -> bool:
 
 
 @kernel
-def _convolve(volume: Floats, voxels: npt.NDArray[np.int64], convolutions: _Convolutions, context: Floats) -> None:
-    """Sums up the surroundings of pairs of voxels to (groups, 512, OUTPUTS).
+def _convolve(
+    volume: Floats, steps: npt.NDArray[np.int64], n: int, convolutions: _Convolutions, context: Floats
+) -> None:
+    """Sums up the surroundings of n voxels to (groups, N, OUTPUTS).
 
-    The weights of three neighbours along z serve all pairs before the next ones: all weights together are larger than
+    The weights of three neighbours along z serve all voxels before the next ones: all weights together are larger than
     the fastest cache.
     """
     features = volume.shape[-1]
-    voxel_bytes, row = FLOAT_BYTES * features, FLOAT_BYTES * OUTPUTS
     for group in range(len(context)):
-        for n in range(len(voxels)):
-            for i in range(OUTPUTS):
-                context[group, n, i] = convolutions.bias[group, i]
-        sums = context[group].ctypes.data
+        for i in range(n):
+            for output in range(OUTPUTS):
+                context[group, i, output] = convolutions.bias[group, output]
         for i in range(3):
             for j in range(3):
-                near, far = convolutions.near[group, i, j].ctypes.data, convolutions.far[group, i, j].ctypes.data
                 # Neighbours along z lie side by side in memory; at twice the spacing there is one in between.
-                first = volume[1 + i, 1 + j, 1].ctypes.data
-                for n in range(0, len(voxels), PLACES):
-                    at = first + voxel_bytes * _place(voxels[n])
-                    add_products(sums + n * row, at, features, 1, 0, 3 * features, near)
-                first = volume[2 * i, 2 * j, 0].ctypes.data
-                for n in range(0, len(voxels), PLACES):
-                    at = first + voxel_bytes * _place(voxels[n])
-                    add_products(sums + n * row, at, features, 3, 2 * features, features, far)
-
-
-@kernel
-def _place(voxel: int) -> int:
-    """Of a voxel of the block, counted from the first one in the volume with halo."""
-    return ((voxel >> 6) * _EDGE + ((voxel >> 3) & 7)) * _EDGE + (voxel & 7)
+                near, far = convolutions.near[group, i, j].ctypes.data, convolutions.far[group, i, j].ctypes.data
+                first, far_first = volume[1 + i, 1 + j, 1].ctypes.data, volume[2 * i, 2 * j, 0].ctypes.data
+                for at in range(0, n, PLACES):
+                    sums, places = context[group, at].ctypes.data, steps[at:].ctypes.data
+                    add_products(sums, first, places, 1, 0, 3 * features, near)
+                for at in range(0, n, PLACES):
+                    sums, places = context[group, at].ctypes.data, steps[at:].ctypes.data
+                    add_products(sums, far_first, places, 3, 2 * features, features, far)

@@ -27,26 +27,28 @@ _FUSED = ("contract",)  # a product and a sum may be one instruction
 
 @intrinsic  # type: ignore[untyped-decorator]
 def add_products(
-    _typing_context: Any, _sums: Any, _inputs: Any, _step: Any, _runs: Any, _run_step: Any, _length: Any, _weights: Any
+    _typing_context: Any, _sums: Any, _inputs: Any, _steps: Any, _runs: Any, _run_step: Any, _length: Any, _weights: Any
 ) -> Any:
-    """sums[p, o] += inputs[p * step + r * run_step + k] * weights[r * length + k, o], over r < runs and k < length.
+    """sums[p, o] += inputs[steps[p] + r * run_step + k] * weights[r * length + k, o], over r < runs and k < length.
 
-    sums, inputs, weights: addresses of float32: of (PLACES, OUTPUTS) sums, of the first input of the first place, and
-    of (runs * length, OUTPUTS) weights. step, run_step: counted in floats.
+    sums, inputs, steps, weights: addresses of (PLACES, OUTPUTS) sums, of inputs, of (PLACES,) int64, and of
+    (runs * length, OUTPUTS) weights. Numbers are float32; steps and run_step are counted in them.
     """
     return types.void(*[types.intp] * 7), _generate
 
 
 def _generate(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-    sums, inputs, step, runs, run_step, length, weights = args
+    sums, inputs, steps, runs, run_step, length, weights = args
     sums, weights = (builder.inttoptr(address, _VECTOR.as_pointer()) for address in (sums, weights))
     inputs = builder.inttoptr(inputs, _FLOAT.as_pointer())
+    steps = builder.inttoptr(steps, _COUNT.as_pointer())
+    places = [builder.gep(inputs, [builder.load(builder.gep(steps, [_COUNT(p)]))]) for p in range(PLACES)]
     # LLVM keeps them in registers: nothing else has their address.
     registers = [cgutils.alloca_once_value(builder, _load(builder, sums, n)) for n in range(PLACES * _VECTORS)]
     row = cgutils.alloca_once_value(builder, _COUNT(0))
     with cgutils.for_range(builder, runs) as run, cgutils.for_range(builder, length) as element:
         at = builder.add(builder.mul(run.index, run_step), element.index)
-        here = [_spread(builder, inputs, builder.add(at, builder.mul(step, _COUNT(p)))) for p in range(PLACES)]
+        here = [_spread(builder, place, at) for place in places]
         for n in range(_VECTORS):
             weight = _load(builder, weights, builder.add(builder.load(row), _COUNT(n)))
             for place, value in enumerate(here):
