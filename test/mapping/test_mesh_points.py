@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neuralfusion_ros.mapping.mesh_points import surface_points, vertex_normals
+from neuralfusion_ros.mapping.mesh_points import plain_normals, surface_points, vertex_normals
 from neuralfusion_ros.mapping.meshing import EMPTY_MESH, Mesh
 
 
@@ -32,6 +32,16 @@ def test_normals_are_those_of_a_loop_over_triangles():
     expected = normals_in_loop(meshes[0]) + normals_in_loop(meshes[2])
     np.testing.assert_allclose(normals, expected, atol=1e-6)
     assert positions_m.dtype == normals.dtype == np.float32
+
+
+@pytest.mark.parametrize("n_triangles", [0, 1, 3000])
+def test_compiled_normals_are_the_plain_ones(n_triangles):
+    random = np.random.default_rng(3)
+    triangles = random.integers(0, 900, (n_triangles, 3)).astype(np.int32)
+    mesh = Mesh(random.normal(size=(1000, 3)).astype(np.float32), triangles)
+    expected = plain_normals(mesh.vertices, mesh.triangles)
+    np.testing.assert_allclose(vertex_normals(mesh), expected, atol=1e-6)
+    assert vertex_normals(mesh).dtype == expected.dtype == np.float32
 
 
 def test_normals_point_to_the_side_from_which_the_corners_turn_left():

@@ -4,13 +4,20 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import cache
 
 import torch
 
 
 def can_compile(device: torch.device) -> bool:
     """Whether the steps can be compiled: on the CPU, where numba is installed."""
-    return device.type == "cpu" and importlib.util.find_spec("numba") is not None
+    return device.type == "cpu" and has_numba()
+
+
+@cache
+def has_numba() -> bool:
+    """Whether numba is installed."""
+    return importlib.util.find_spec("numba") is not None
 
 
 def check_can_compile(device: torch.device) -> None:

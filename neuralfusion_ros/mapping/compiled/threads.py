@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
-import torch
-
 
 def in_threads(work: Callable[[slice], None], n: int, least: int) -> None:
-    """Does all of 0..n in parts of at least `least` side by side, at most as many as torch has threads."""
-    parts = max(1, min(torch.get_num_threads(), n // least))
-    bounds = [n * part // parts for part in range(parts + 1)]
-    slices = [slice(*ends) for ends in pairwise(bounds)]
+    """Does all of 0..n in parts of at least `least`, side by side on the cores that the process may use.
+
+    The threads are as nice as the one that calls.
+    """
+    parts = max(1, min(_usable_cores(), n // least))
+    slices = [slice(*ends) for ends in pairwise(n * part // parts for part in range(parts + 1))]
     if parts == 1:
         work(slices[0])
         return
@@ -23,3 +24,7 @@ def in_threads(work: Callable[[slice], None], n: int, least: int) -> None:
         work(slices[0])
         for other in others:
             other.result()
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -30,7 +30,7 @@ _LEAST_PER_THREAD = 16
 class CompiledTranslation(Translation):
     """The same results as Translation up to rounding, for a map in half precision. Without gradients.
 
-    It keeps the weights that the network has when it is made. Blocks are shared among as many threads as torch uses.
+    It keeps the weights that the network has when it is made. All cores share the blocks.
     """
 
     blocks_at_once: ClassVar[int] = 256
