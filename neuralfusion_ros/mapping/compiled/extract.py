@@ -16,7 +16,8 @@ from neuralfusion_ros.mapping.compiled.evidence import LOG1P_THIRD, evidence_fea
 from neuralfusion_ros.mapping.compiled.half import to_float
 from neuralfusion_ros.mapping.compiled.jit import kernel
 from neuralfusion_ros.mapping.compiled.table import Table, find, pack, table_of
-from neuralfusion_ros.mapping.compiled.world_rays import Floats, WorldRays
+from neuralfusion_ros.mapping.compiled.threads import in_threads
+from neuralfusion_ros.mapping.compiled.world_rays import RAYS, Floats, WorldRays
 from neuralfusion_ros.mapping.extract import SAMPLES, TRUNCATION_VOXELS
 from neuralfusion_ros.mapping.fuse import SAMPLE_FEATURES
 from neuralfusion_ros.mapping.ray_image import RAY_FEATURES, RayImage
@@ -28,7 +29,12 @@ def network_inputs(grid: BlockGrid, rays: RayImage, world: WorldRays) -> torch.T
     inputs = np.zeros((len(world.depth_m), RAY_FEATURES + SAMPLES * SAMPLE_FEATURES), np.float32)
     halves = grid.values.numpy().view(np.uint16)
     ray_features = rays.features.flatten(end_dim=1).numpy()
-    _network_inputs(halves, table_of(grid.index), world, ray_features, LOG1P_THIRD, inputs)
+    table = table_of(grid.index)
+
+    def extract(part: slice) -> None:
+        _network_inputs(halves, table, world.part(part), ray_features[part], LOG1P_THIRD, inputs[part])
+
+    in_threads(extract, len(inputs), RAYS)
     return torch.from_numpy(inputs).reshape(*rays.depth_m.shape, -1)
 
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 import torch
 
 from neuralfusion_ros.mapping.compiled.jit import kernel
-from neuralfusion_ros.mapping.compiled.world_rays import Floats
+from neuralfusion_ros.mapping.compiled.threads import in_threads
+from neuralfusion_ros.mapping.compiled.world_rays import RAYS, Floats
 from neuralfusion_ros.mapping.extract import SAMPLES
 from neuralfusion_ros.mapping.fuse import HEAD_CHANNELS, FusionNetwork, Mix, RayUpdates, ray_updates
+
+_ROWS = 8  # the least that is worth a thread
 
 
 class CompiledFusion:
@@ -41,7 +44,14 @@ class _Linear:
         self._weight, self._bias = weight.T.contiguous(), bias.clone()
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.addmm(self._bias, x.flatten(end_dim=1), self._weight).unflatten(0, x.shape[:2])
+        rows = x.flatten(end_dim=1)
+        out = rows.new_empty((len(rows), len(self._bias)))
+
+        def multiply(part: slice) -> None:
+            torch.addmm(self._bias, rows[part], self._weight, out=out[part])
+
+        in_threads(multiply, len(rows), RAYS)
+        return out.unflatten(0, x.shape[:2])
 
 
 class _CompiledMix:
@@ -54,15 +64,20 @@ class _CompiledMix:
 
     def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
         mixed = torch.empty_like(hidden)
-        _depthwise(hidden.numpy(), self._weight, self._bias, self._dilation, mixed.numpy())
+        image, out = hidden.numpy(), mixed.numpy()
+        in_threads(
+            lambda rows: _depthwise(image, self._weight, self._bias, self._dilation, rows.start, rows.stop, out),
+            len(image),
+            _ROWS,
+        )
         return self._across_channels(mixed).relu_().add_(hidden)
 
 
 @kernel
-def _depthwise(image: Floats, weight: Floats, bias: Floats, dilation: int, out: Floats) -> None:
-    """(h, w, C) image and (3, 3, C) weight to (h, w, C), zeros beyond the border."""
+def _depthwise(image: Floats, weight: Floats, bias: Floats, dilation: int, first: int, end: int, out: Floats) -> None:
+    """(h, w, C) image and (3, 3, C) weight to rows first..end of (h, w, C), zeros beyond the border."""
     height, width, channels = image.shape
-    for v in range(height):
+    for v in range(first, end):
         for u in range(width):
             for c in range(channels):
                 out[v, u, c] = bias[c]

@@ -16,12 +16,15 @@ from neuralfusion_ros.mapping.block_grid import BLOCK_VOXELS, BlockGrid, voxel_o
 from neuralfusion_ros.mapping.compiled.half import to_float, to_half
 from neuralfusion_ros.mapping.compiled.jit import kernel
 from neuralfusion_ros.mapping.compiled.pinhole import Pinhole, pinhole_of
+from neuralfusion_ros.mapping.compiled.threads import in_threads
 from neuralfusion_ros.mapping.compiled.world_rays import Floats
 from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS
 from neuralfusion_ros.mapping.fuse import RayUpdates
 from neuralfusion_ros.mapping.integrate import NEAREST_M, Touched, visible_blocks
 from neuralfusion_ros.mapping.ray_image import RayImage
 from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, N_EVIDENCE, VARIANCE, WEIGHT
+
+_BLOCKS = 32  # the least that is worth a thread
 
 
 class _Rays(NamedTuple):
@@ -49,11 +52,17 @@ def integrate_frame(
     latents = tuple(range(grid.channels - N_EVIDENCE))
     flat = _Rays(depth_m, points_m, normals, correction, confidence, vectors, latents)
     n_updated, n_free = np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int32)
-    _integrate_blocks(
-        grid.values.numpy().view(np.uint16), rows.numpy(), corners_m.numpy(), np.ascontiguousarray(voxels_m.T.numpy()),
-        pinhole_of(rays.camera), flat, np.float32(TRUNCATION_VOXELS * grid.voxel_size_m), np.float32(max_weight),
-        n_updated, n_free,
-    )  # fmt: skip
+    states, numbers, corners = grid.values.numpy().view(np.uint16), rows.numpy(), corners_m.numpy()
+    inside, camera = np.ascontiguousarray(voxels_m.T.numpy()), pinhole_of(rays.camera)
+    truncation_m = np.float32(TRUNCATION_VOXELS * grid.voxel_size_m)
+
+    def integrate(part: slice) -> None:
+        _integrate_blocks(
+            states, numbers[part], corners[part], inside, camera, flat, truncation_m, np.float32(max_weight),
+            n_updated[part], n_free[part],
+        )  # fmt: skip
+
+    in_threads(integrate, len(rows), _BLOCKS)
     return Touched(rows[torch.from_numpy(n_updated + n_free > 0)], int(n_updated.sum()))
 
 

@@ -12,6 +12,7 @@ import torch
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.compiled.jit import kernel
 from neuralfusion_ros.mapping.compiled.pinhole import Pinhole, pinhole_of
+from neuralfusion_ros.mapping.compiled.threads import in_threads
 from neuralfusion_ros.mapping.compiled.world_rays import Floats
 from neuralfusion_ros.mapping.ray_image import (
     CLIP_VOXELS,
@@ -28,6 +29,7 @@ from neuralfusion_ros.mapping.settings import MapSettings
 
 _TILE, _PLANE, _RING, _FAR_RING = 1, 6, 10, 18  # first feature of each group; before them the distance between rays
 _HALF = WINDOW // 2
+_ROWS = 8  # the least that is worth a thread
 _PADDING = RING_DILATION  # of the pooled image, so that no window leaves it
 
 
@@ -41,18 +43,25 @@ def make_rays(depth_m: torch.Tensor, camera: PinholeCamera, settings: MapSetting
     points, normals = np.zeros((*size, 3), np.float32), np.empty((*size, 3), np.float32)
     features = np.zeros((*size, RAY_FEATURES), np.float32)
     voxel_size_m = np.float32(settings.voxel_size_m)
-    _pool(depth_m.numpy(), factor, voxel_size_m, depth, features)
-    _describe(depth, pinhole_of(pooled), voxel_size_m, points, normals, features)
+    image, pinhole = depth_m.numpy(), pinhole_of(pooled)
+    in_threads(lambda rows: _pool(image, factor, voxel_size_m, rows.start, rows.stop, depth, features), size[0], _ROWS)
+    in_threads(
+        lambda rows: _describe(depth, pinhole, voxel_size_m, rows.start, rows.stop, points, normals, features),
+        size[0],
+        _ROWS,
+    )
     inside = np.ascontiguousarray(depth[_PADDING:-_PADDING, _PADDING:-_PADDING])
     return RayImage(pooled, *(torch.from_numpy(part) for part in (inside, points, normals, features)))
 
 
 @kernel
-def _pool(depth_m: Floats, factor: int, voxel_size_m: np.float32, depth: Floats, features: Floats) -> None:
-    """depth: (h + 2 padding, w + 2 padding) zeros. features: (h, w, RAY_FEATURES) zeros. Both are written."""
+def _pool(
+    depth_m: Floats, factor: int, voxel_size_m: np.float32, first: int, end: int, depth: Floats, features: Floats
+) -> None:
+    """Writes rows first..end. depth: (h + 2 padding, w + 2 padding) zeros. features: (h, w, RAY_FEATURES) zeros."""
     tile = np.empty(factor * factor, np.float32)
     area = np.float32(factor * factor)
-    for v in range(features.shape[0]):
+    for v in range(first, end):
         for u in range(features.shape[1]):
             n_valid = _measured(depth_m, v * factor, u * factor, factor, tile)
             if n_valid < max(np.float32(1), np.float32(MIN_VALID_SHARE) * area):
@@ -110,11 +119,18 @@ def _median(numbers: Floats) -> np.float32:
 
 @kernel
 def _describe(
-    depth: Floats, camera: Pinhole, voxel_size_m: np.float32, points: Floats, normals: Floats, features: Floats
+    depth: Floats,
+    camera: Pinhole,
+    voxel_size_m: np.float32,
+    first: int,
+    end: int,
+    points: Floats,
+    normals: Floats,
+    features: Floats,
 ) -> None:
-    """Measured points, normals and what the features say of the surroundings, for rays with a measurement."""
+    """Measured points, normals and what the features say of the surroundings, for rays in rows first..end."""
     window = np.empty((2, WINDOW, WINDOW), np.float32)
-    for v in range(features.shape[0]):
+    for v in range(first, end):
         for u in range(features.shape[1]):
             x, y = (np.float32(u) - camera.cx) / camera.fx, (np.float32(v) - camera.cy) / camera.fy
             centre = depth[v + _PADDING, u + _PADDING]

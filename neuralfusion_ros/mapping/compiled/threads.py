@@ -6,25 +6,35 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import pairwise
 
 
 def in_threads(work: Callable[[slice], None], n: int, least: int) -> None:
     """Does all of 0..n in parts of at least `least`, side by side on the cores that the process may use.
 
-    The threads are as nice as the one that calls.
+    The other threads are as nice as the first one that called.
     """
     parts = max(1, min(_usable_cores(), n // least))
-    slices = [slice(*ends) for ends in pairwise(n * part // parts for part in range(parts + 1))]
-    if parts == 1:
-        work(slices[0])
-        return
-    with ThreadPoolExecutor(parts - 1) as threads:
-        others = [threads.submit(work, each) for each in slices[1:]]
-        work(slices[0])
-        for other in others:
-            other.result()
+    own, *others = (slice(*ends) for ends in pairwise(n * part // parts for part in range(parts + 1)))
+    waiting = [_threads().submit(work, part) for part in others]
+    try:
+        work(own)
+    finally:
+        for other in waiting:
+            other.exception()  # waits; nobody may still write when this function ends
+    for other in waiting:
+        other.result()
 
 
 def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@lru_cache(maxsize=1)
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="kernels")
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has the pool, but none of its threads
+    os.register_at_fork(after_in_child=_threads.cache_clear)

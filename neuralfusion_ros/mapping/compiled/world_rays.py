@@ -12,10 +12,13 @@ import torch
 from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BlockGrid
 from neuralfusion_ros.mapping.compiled.jit import kernel
 from neuralfusion_ros.mapping.compiled.table import Table, find, pack, table_of
+from neuralfusion_ros.mapping.compiled.threads import in_threads
 from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS
 from neuralfusion_ros.mapping.ray_image import RayImage
 
 Floats = npt.NDArray[np.float32]
+RAYS = 1024
+"""The least that is worth a thread."""
 
 
 class WorldRays(NamedTuple):
@@ -29,20 +32,33 @@ class WorldRays(NamedTuple):
     directions: Floats
     normals: Floats
 
+    def part(self, rays: slice) -> WorldRays:
+        """Some of them; what is written to it is written to all."""
+        return WorldRays(*(array[rays] for array in self))
+
 
 def world_rays(rays: RayImage, T_world_camera: torch.Tensor, voxel_size_m: float) -> WorldRays:
     """T_world_camera: (4, 4) float32."""
     n = rays.depth_m.numel()
     world = WorldRays(rays.depth_m.reshape(-1).numpy(), *(np.zeros((n, 3), np.float32) for _ in range(3)))
     points_m, normals = rays.points_m.reshape(-1, 3).numpy(), rays.normals.reshape(-1, 3).numpy()
-    _to_world(points_m, normals, T_world_camera.numpy(), np.float32(voxel_size_m), world)
+    pose = T_world_camera.numpy()
+    in_threads(
+        lambda part: _to_world(points_m[part], normals[part], pose, np.float32(voxel_size_m), world.part(part)), n, RAYS
+    )
     return world
 
 
 def band_blocks(grid: BlockGrid, world: WorldRays) -> torch.Tensor:
     """(N, 3) coordinates of the blocks that the truncation band touches and the map does not have, some repeated."""
-    missing = np.empty((_BAND_STEPS * len(world.depth_m), 3), np.int32)
-    return torch.from_numpy(missing[: _missing_blocks(table_of(grid.index), world, missing)])
+    n = len(world.depth_m)
+    missing, is_new, table = (
+        np.empty((n, _BAND_STEPS, 3), np.int32),
+        np.empty((n, _BAND_STEPS), np.bool_),
+        table_of(grid.index),
+    )
+    in_threads(lambda part: _missing_blocks(table, world.part(part), missing[part], is_new[part]), n, RAYS)
+    return torch.from_numpy(missing[is_new])
 
 
 @kernel
@@ -65,8 +81,10 @@ _BAND_STEPS = 5  # a block is eight voxels wide: every other voxel of the band i
 
 
 @kernel
-def _missing_blocks(table: Table, world: WorldRays, missing: npt.NDArray[np.int32]) -> int:
-    n = 0
+def _missing_blocks(
+    table: Table, world: WorldRays, missing: npt.NDArray[np.int32], is_new: npt.NDArray[np.bool_]
+) -> None:
+    is_new[:] = False
     last_x, last_y, last_z = np.float32(np.nan), np.float32(np.nan), np.float32(np.nan)
     for ray in range(len(world.depth_m)):
         if not world.depth_m[ray] > 0:
@@ -80,6 +98,5 @@ def _missing_blocks(table: Table, world: WorldRays, missing: npt.NDArray[np.int3
                 continue
             last_x, last_y, last_z = x, y, z
             if find(table, pack(int(x), int(y), int(z))) < 0:
-                missing[n, 0], missing[n, 1], missing[n, 2] = np.int32(x), np.int32(y), np.int32(z)
-                n += 1
-    return n
+                missing[ray, k, 0], missing[ray, k, 1], missing[ray, k, 2] = np.int32(x), np.int32(y), np.int32(z)
+                is_new[ray, k] = True
