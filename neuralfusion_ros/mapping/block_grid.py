@@ -79,7 +79,7 @@ class BlockGrid:
 
     def find(self, keys: torch.Tensor) -> torch.Tensor:
         """(..., 3) block coordinates to (...) int64 rows, -1 where there is no block."""
-        return self.find_at(*keys.to(torch.int64).unbind(-1))
+        return self.index.find_keys(keys)
 
     def find_at(self, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """As find, from one (...) int64 tensor per axis."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import torch
 
+from neuralfusion_ros.mapping.compiled import can_compile
+
 KEY_BITS = 21
 KEY_LIMIT = 1 << (KEY_BITS - 1)
 OUT_OF_RANGE = -2
@@ -41,6 +43,7 @@ class BlockIndex:
         self.slot_key = torch.full((slots,), EMPTY, dtype=torch.int64, device=device)
         self.slot_row = torch.zeros(slots, dtype=torch.int64, device=device)
         self._used = 0
+        self._compiled = can_compile(torch.device(device))
 
     def __len__(self) -> int:
         return self._used
@@ -52,6 +55,22 @@ class BlockIndex:
 
     def find(self, packed: torch.Tensor) -> torch.Tensor:
         """(N,) int64 packed keys to (N,) int64 rows, -1 where the key is not in the table."""
+        if not self._compiled:
+            return self.find_plainly(packed)
+        from neuralfusion_ros.mapping.compiled.table import find_packed  # importing numba takes a while
+
+        return find_packed(self, packed)
+
+    def find_keys(self, keys: torch.Tensor) -> torch.Tensor:
+        """(..., 3) integer block coordinates to (...) int64 rows, -1 where the block is not in the table."""
+        if not self._compiled:
+            return self.find_plainly(pack_keys(keys).reshape(-1)).reshape(keys.shape[:-1])
+        from neuralfusion_ros.mapping.compiled.table import find_keys
+
+        return find_keys(self, keys)
+
+    def find_plainly(self, packed: torch.Tensor) -> torch.Tensor:
+        """As find, in plain torch."""
         slot = self._home(packed)
         found = self.slot_key[slot]
         rows = torch.where(found == packed, self.slot_row[slot], -1)

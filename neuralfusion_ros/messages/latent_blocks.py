@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from sensor_msgs.msg import PointCloud2
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS
-from neuralfusion_ros.mapping.block_index import KEY_LIMIT
+from neuralfusion_ros.mapping.block_index import KEY_LIMIT, pack_keys
 from neuralfusion_ros.messages.errors import BadMessage
 from neuralfusion_ros.messages.point_cloud import point_cloud_bytes, read_point_cloud
 
@@ -172,7 +173,7 @@ def _check_rows(kind: npt.NDArray[np.uint32], keys: npt.NDArray[np.int32], n_blo
         raise _bad("A point is neither a block, nor a removal, nor the only point of the message.")
     if (keys <= -KEY_LIMIT).any() or (keys >= KEY_LIMIT).any():
         raise _bad("A block lies outside the range of block coordinates.")
-    if len(np.unique(keys, axis=0)) < len(keys):
+    if len(pack_keys(torch.from_numpy(keys)).unique()) < len(keys):
         raise _bad("A block occurs twice.")
     if n_blocks_total < np.count_nonzero(kind == BLOCK):
         raise _bad("The message has more blocks than the sender's map.")

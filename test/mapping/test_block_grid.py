@@ -136,6 +136,8 @@ import torch
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 
 grid = BlockGrid(12, 0.05, max_bytes=8 << 30)
+grid.allocate(torch.zeros((1, 3), dtype=torch.int64))  # what is imported late is imported now
+grid.clear()
 taken = 1024 * int(next(line for line in open("/proc/self/status") if line.startswith("VmSize")).split()[1])
 resource.setrlimit(resource.RLIMIT_AS, (taken + (300 << 20), resource.RLIM_INFINITY))
 refused = 0

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import importlib.util
-from functools import cache
 
 import torch
 
@@ -14,7 +13,6 @@ def can_compile(device: torch.device) -> bool:
     return device.type == "cpu" and has_numba()
 
 
-@cache
 def has_numba() -> bool:
     """Whether numba is installed."""
     return importlib.util.find_spec("numba") is not None

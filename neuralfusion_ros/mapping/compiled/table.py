@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from neuralfusion_ros.mapping.block_index import EMPTY, GOLDEN, KEY_BITS, KEY_LIMIT, OUT_OF_RANGE, BlockIndex
 from neuralfusion_ros.mapping.compiled.jit import kernel
@@ -22,6 +23,32 @@ class Table(NamedTuple):
 def table_of(index: BlockIndex) -> Table:
     """A view of the table; valid until the index grows."""
     return Table(index.slot_key.numpy(), index.slot_row.numpy())
+
+
+def find_packed(index: BlockIndex, packed: torch.Tensor) -> torch.Tensor:
+    """As BlockIndex.find."""
+    rows = np.empty(len(packed), np.int64)
+    _find_packed(table_of(index), packed.contiguous().numpy(), rows)
+    return torch.from_numpy(rows)
+
+
+def find_keys(index: BlockIndex, keys: torch.Tensor) -> torch.Tensor:
+    """As BlockIndex.find_keys."""
+    rows = np.empty(keys.shape[:-1], np.int64)
+    _find_keys(table_of(index), keys.to(torch.int64).reshape(-1, 3).contiguous().numpy(), rows.reshape(-1))
+    return torch.from_numpy(rows)
+
+
+@kernel
+def _find_packed(table: Table, packed: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> None:
+    for i in range(len(packed)):
+        rows[i] = find(table, packed[i])
+
+
+@kernel
+def _find_keys(table: Table, keys: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> None:
+    for i in range(len(keys)):
+        rows[i] = find(table, pack(keys[i, 0], keys[i, 1], keys[i, 2]))
 
 
 @kernel

@@ -3,6 +3,7 @@
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.block_index import KEY_LIMIT, OUT_OF_RANGE, BlockIndex, pack_keys
 from neuralfusion_ros.mapping.compiled.jit import kernel
-from neuralfusion_ros.mapping.compiled.table import Table, find, pack, table_of
+from neuralfusion_ros.mapping.compiled.table import find_keys, find_packed, pack
 
 Integers = npt.NDArray[np.int64]
 
@@ -26,22 +27,10 @@ def _pack_all(keys: Integers, packed: Integers) -> None:
         packed[i] = pack(keys[i, 0], keys[i, 1], keys[i, 2])
 
 
-@kernel
-def _find_all(table: Table, packed: Integers, rows: Integers) -> None:
-    for i in range(len(packed)):
-        rows[i] = find(table, packed[i])
-
-
 def packed_by_kernel(keys: torch.Tensor) -> torch.Tensor:
     packed = torch.zeros(len(keys), dtype=torch.int64)
     _pack_all(keys.numpy(), packed.numpy())
     return packed
-
-
-def rows_by_kernel(index: BlockIndex, packed: torch.Tensor) -> torch.Tensor:
-    rows = torch.zeros(len(packed), dtype=torch.int64)
-    _find_all(table_of(index), packed.numpy(), rows.numpy())
-    return rows
 
 
 def home(packed: torch.Tensor, slots: int) -> torch.Tensor:
@@ -73,8 +62,8 @@ def test_find_equals_the_reference_in_a_table_that_grows(keys, others):
     for first in range(0, len(packed), 7):
         new = packed[first : first + 7]
         index.insert(new, torch.arange(first, first + len(new)))
-        assert torch.equal(rows_by_kernel(index, asked), index.find(asked))
-    assert torch.equal(rows_by_kernel(index, packed), torch.arange(len(packed)))
+        assert torch.equal(find_packed(index, asked), index.find_plainly(asked))
+    assert torch.equal(find_packed(index, packed), torch.arange(len(packed)))
 
 
 def test_keys_with_the_same_home_are_told_apart():
@@ -85,7 +74,7 @@ def test_keys_with_the_same_home_are_told_apart():
     assert len(same) == 9
     index = BlockIndex(slots=64)
     index.insert(same[:8], torch.arange(8))
-    assert rows_by_kernel(index, same).tolist() == [*range(8), -1]
+    assert find_packed(index, same).tolist() == [*range(8), -1]
 
 
 def test_a_grid_of_many_blocks():
@@ -93,11 +82,27 @@ def test_a_grid_of_many_blocks():
     grid = BlockGrid(1, 0.05)
     grid.allocate(torch.randint(-30, 30, (20_000, 3), generator=generator))
     asked = pack_keys(torch.randint(-40, 40, (50_000, 3), generator=generator))
-    rows = rows_by_kernel(grid.index, asked)
-    assert torch.equal(rows, grid.index.find(asked))
+    rows = find_packed(grid.index, asked)
+    assert torch.equal(rows, grid.index.find_plainly(asked))
     assert 0.01 < float((rows >= 0).float().mean()) < 0.9
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_keys_of_any_shape(dtype):
+    generator = torch.Generator().manual_seed(0)
+    grid = BlockGrid(1, 0.05)
+    grid.allocate(torch.randint(-9, 9, (2000, 3), generator=generator))
+    asked = torch.randint(-12, 12, (70, 27, 3), generator=generator).to(dtype)
+    asked[3, 4] = KEY_LIMIT
+    expected = grid.index.find_plainly(pack_keys(asked).reshape(-1)).reshape(70, 27)
+    for keys in (asked, asked.transpose(0, 1).contiguous().transpose(0, 1), asked[:0], asked[2, 3]):
+        found = find_keys(grid.index, keys)
+        assert found.shape == keys.shape[:-1]
+        assert torch.equal(found, grid.index.find_keys(keys))
+    assert torch.equal(find_keys(grid.index, asked), expected)
+    assert 0.1 < float((expected >= 0).float().mean()) < 0.9
 
 
 def test_an_empty_table_has_nothing():
     asked = torch.tensor([0, 1, OUT_OF_RANGE, 2**62], dtype=torch.int64)
-    assert rows_by_kernel(BlockIndex(), asked).tolist() == [-1] * 4
+    assert find_packed(BlockIndex(), asked).tolist() == [-1] * 4
