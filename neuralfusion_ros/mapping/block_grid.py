@@ -7,10 +7,13 @@ Voxel i covers [i, i + 1) * voxel_size and its values belong to the centre. Insi
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from neuralfusion_ros.mapping.block_index import OUT_OF_RANGE, BlockIndex, pack_coordinates, pack_keys, unpack_keys
 from neuralfusion_ros.mapping.block_regions import BlockRegions
+from neuralfusion_ros.mapping.compiled import can_compile
 
 BLOCK_SIZE = 8
 BLOCK_VOXELS = BLOCK_SIZE**3
@@ -125,14 +128,23 @@ class BlockGrid:
         self.index.insert(pack_keys(self.keys), torch.arange(n_left, device=self.device))
         self.regions.add(self.keys, 0)
 
-    def set_blocks(self, keys: torch.Tensor, values: torch.Tensor) -> int:
-        """Writes (N, 512, channels) values to the (N, 3) blocks, allocating them. Returns how many were refused."""
+    def set_blocks(self, keys: torch.Tensor, values: torch.Tensor | npt.NDArray[np.float16]) -> int:
+        """Writes (N, 512, channels) values to the (N, 3) blocks, allocating them. Returns how many were refused.
+
+        values: on the CPU also an array, which may be part of a message.
+        """
         refused, rows = 0, self.find(keys)
         if bool((rows < 0).any()):  # in a map that has been seen before, all are there
             refused = self.allocate(keys[rows < 0])
             rows = self.find(keys)
-            values, rows = values[rows >= 0], rows[rows >= 0]
-        self.values.index_copy_(0, rows, values.to(self._pool.dtype))
+        if isinstance(values, np.ndarray) and self._pool.dtype == torch.float16 and can_compile(self.device):
+            from neuralfusion_ros.mapping.compiled.block_states import write_blocks  # importing numba takes a while
+
+            write_blocks(self.values, rows, values)
+            return refused
+        there = rows >= 0
+        given = torch.from_numpy(values.copy()) if isinstance(values, np.ndarray) else values
+        self.values.index_copy_(0, rows[there], given.to(self.device, self._pool.dtype)[there])
         return refused
 
     def _reserve(self, n_blocks: int) -> None:

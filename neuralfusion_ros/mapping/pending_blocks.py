@@ -24,6 +24,11 @@ class PendingBlocks:
     def __len__(self) -> int:
         return len(self._packed)
 
+    @property
+    def keys(self) -> torch.Tensor:
+        """(N, 3) of the waiting blocks."""
+        return unpack_keys(self._packed)
+
     def clear(self) -> None:
         """Nothing waits."""
         device = self._latent.device

@@ -114,9 +114,14 @@ class SurfaceMap:
         before = self.grid.values.index_select(0, rows)
         self.grid.values.index_copy_(0, rows, torch.where(where, values.to(before.dtype), before))
 
-    def mesh_changed_chunks(self) -> dict[Chunk, Mesh]:
-        """Meshes of the chunks that changed since the last call; one without triangles is to be deleted."""
-        changed, chunks = {}, sorted(self._changed_chunks)
+    def mesh_changed_chunks(self, settled_only: bool = False) -> dict[Chunk, Mesh]:
+        """Meshes of the chunks that changed since the last call; one without triangles is to be deleted.
+
+        settled_only: leaves those for later that the translation of waiting blocks will change once more.
+        """
+        unsettled = chunks_around(self._pending.keys) if settled_only else set()
+        chunks = sorted(self._changed_chunks - unsettled)
+        changed = {}
         volumes = chunk_volumes(self.grid, chunks, self._compiled)
         for chunk, (tsdf, cells) in zip(chunks, volumes, strict=True):
             first_voxel = np.array(chunk, dtype=np.int64) * CHUNK_BLOCKS * BLOCK_SIZE
@@ -125,7 +130,7 @@ class SurfaceMap:
                 changed[chunk] = self._meshes[chunk] = mesh
             elif self._meshes.pop(chunk, None) is not None:
                 changed[chunk] = mesh
-        self._changed_chunks.clear()
+        self._changed_chunks &= unsettled
         return changed
 
     def chunk_meshes(self) -> dict[Chunk, Mesh]:

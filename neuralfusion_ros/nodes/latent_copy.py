@@ -143,8 +143,7 @@ class LatentCopy:
     def _write(self, surface: SurfaceMap, message: BlockMessage) -> None:
         latent, keys, removed = surface.latent, torch.from_numpy(message.keys), torch.from_numpy(message.removed)
         if len(keys):
-            values = torch.from_numpy(message.states).to(self._device)
-            self.blocks_refused += latent.set_blocks(keys.to(self._device), values)
+            self.blocks_refused += latent.set_blocks(keys.to(self._device), message.states)
         rows = latent.find(removed.to(self._device))
         gone = removed[(rows >= 0).cpu()]
         latent.remove(rows[rows >= 0])

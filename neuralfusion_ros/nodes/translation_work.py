@@ -220,7 +220,7 @@ class TranslationWork:
         if not self._mesh_schedule.take():
             return self._mesh_schedule.wait_s()
         self.mesh_is_old = False
-        self.mesh_stream.add(surface.mesh_changed_chunks())
+        self.mesh_stream.add(surface.mesh_changed_chunks(settled_only=self.rounds.in_round))
         chunks = surface.chunk_meshes()
         if self._painter.learn(chunks.values(), surface.latent) or self._new_mesh_viewer:
             self._new_mesh_viewer = False

@@ -202,6 +202,22 @@ def test_only_chunks_near_a_change_are_returned():
     assert set(surface.mesh_changed_chunks()) == {(0, 0, 0), (-1, 0, 0)}
 
 
+def test_settled_chunks_are_meshed_once_while_others_wait():
+    """Piece by piece, each chunk comes when nothing around it waits any more, and not before."""
+    latent = sphere()
+    expected = translated(latent).mesh_changed_chunks()
+    surface = surface_map(latent)
+    surface.mark_changed(latent.keys)
+    came: list[tuple[int, int, int]] = []
+    while surface.pending:
+        surface.translate(max_blocks=40)
+        came += surface.mesh_changed_chunks(settled_only=True)
+    assert 0 < len(came) == len(set(came))
+    assert set(came) == set(expected)
+    assert all(np.array_equal(mesh.vertices, expected[key].vertices) for key, mesh in surface.chunk_meshes().items())
+    assert surface.mesh_changed_chunks() == {}
+
+
 def test_a_chunk_that_lost_its_surface_is_returned_empty_once():
     latent = plane()
     surface = translated(latent)
