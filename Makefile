@@ -40,7 +40,7 @@ checks: setup
 # Into their cache. Otherwise each worker of pytest and each node that is early would compile them.
 kernels: setup
 	@$(BIN)/python -c "from neuralfusion_ros.mapping import *; m = Mapper(load_model('small'), MapSettings()); m.warm_up(); \
-		from neuralfusion_ros.mapping.surface_map import SurfaceMap; SurfaceMap(m.grid, m.model.translator).warm_up()"
+		from neuralfusion_ros.nodes.rehearsal import rehearse; rehearse(m.model, m.device)"
 
 # -k: rclpy catches SIGTERM, so a hung node would survive a plain timeout.
 PYTEST := timeout -k 10 1200 env ROS_PYTHON_CHECK_FIELDS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder

@@ -85,10 +85,6 @@ class SurfaceMap:
         self._pending.drop(keys)
         self.mark_changed(keys)
 
-    def warm_up(self) -> None:
-        """Compiles the translation, or reads it from its cache, so that the first blocks do not have to wait."""
-        self._translation.warm_up()
-
     def translate(self, max_blocks: int | None = None) -> int:
         """Translates waiting blocks, at most `max_blocks`. Returns how many."""
         keys, wanted = self._pending.take(max_blocks)

@@ -48,10 +48,6 @@ class Translation:
             occupancy[found.asked, k] = torch.sigmoid(occupancy_logit)
         return tsdf.unflatten(0, wanted.shape), occupancy.unflatten(0, wanted.shape)
 
-    def warm_up(self) -> None:
-        """Compiles what is to be compiled, or reads it from its cache, so that the first blocks do not have to wait."""
-        list(self(torch.zeros((1, 3), dtype=torch.int64, device=self.latent.device)))
-
 
 def translation(compiled: bool, network: TranslatorNetwork, latent: BlockGrid, subdivision: int = 1) -> Translation:
     """The translation, compiled or not. Raises ValueError when it cannot be compiled."""

@@ -73,10 +73,6 @@ class LatentCopy:
         """Blocks that changed since `take_changed`."""
         return len(self._changed)
 
-    def warm_up(self) -> None:
-        """Has ready what the first message would otherwise wait for."""
-        self._surface_of(BlockGrid(self._channels, 1.0, self._device)).warm_up()
-
     def rest_s(self) -> float:
         """Seconds for which it is worth while to wait for the rest of an update; 0 when none is missing."""
         if self._part_since_s is None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 import time
 
+_LATE_PERIODS = 3
+
 
 class Schedule:
     """Due `rate_hz` times a second of a clock that never jumps; never when the rate is not positive."""
@@ -20,8 +22,8 @@ class Schedule:
         return max(0.0, self._next_s - time.monotonic())
 
     def is_late(self) -> bool:
-        """True when it has been due for a whole period."""
-        return time.monotonic() > self._next_s + self._period_s
+        """True when it has been due for some periods."""
+        return time.monotonic() > self._next_s + _LATE_PERIODS * self._period_s
 
     def take(self) -> bool:
         """True when it is due; then it is due again one period from now."""

@@ -88,7 +88,7 @@ class TranslationWork:
         self._resend_timeout_s, self._asked_s = parameters.resend_timeout_s, 0.0
         self.inbox: BoundedQueue[bytes] = BoundedQueue(_MAX_WAITING_MESSAGES)
         self.resends = 0
-        self._starts = self._refills = 0
+        self._starts = self._refills = self._mesh_ns = 0
         self._new_mesh_viewer = self._new_tsdf_viewer = False
         self.mesh_is_old = self._hold = False
         self.worker = Worker(self._step, rejections.unexpected, parameters.niceness)
@@ -215,12 +215,14 @@ class TranslationWork:
         """Sends chunks that changed, after a round or in the middle of a long one. Returns when to try again."""
         if not (self.mesh_is_old or self._new_mesh_viewer or self.mesh_stream.has_work) or self._hold:
             return None
-        if self.rounds.in_round and not self._mesh_schedule.is_late():
+        # What ended a round must not wait for the end of the next one.
+        is_between = self.rounds.in_round and self.rounds.shown_ns == self._mesh_ns
+        if is_between and not self._mesh_schedule.is_late():
             return None
         if not self._mesh_schedule.take():
             return self._mesh_schedule.wait_s()
-        self.mesh_is_old = False
-        self.mesh_stream.add(surface.mesh_changed_chunks(settled_only=self.rounds.in_round))
+        self.mesh_is_old, self._mesh_ns = False, self.rounds.shown_ns
+        self.mesh_stream.add(surface.mesh_changed_chunks(settled_only=is_between))
         chunks = surface.chunk_meshes()
         if self._painter.learn(chunks.values(), surface.latent) or self._new_mesh_viewer:
             self._new_mesh_viewer = False

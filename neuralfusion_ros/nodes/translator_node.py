@@ -27,6 +27,7 @@ from neuralfusion_ros.nodes.latent_copy import LatentCopy
 from neuralfusion_ros.nodes.mapping_node import MappingNode, load_model_for
 from neuralfusion_ros.nodes.parameters import TranslatorParameters
 from neuralfusion_ros.nodes.qos import BLOCKS_DEPTH, latched, reliable
+from neuralfusion_ros.nodes.rehearsal import rehearse
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.run_node import check_arguments, run_node
 from neuralfusion_ros.nodes.services import create_trigger
@@ -48,7 +49,7 @@ class TranslatorNode(MappingNode):
         self._model, self._device = load_model_for(self._options)
         self._copy = LatentCopy(self._model, self._device, self._options.max_map_bytes)
         self.get_logger().info(f"model {self._model.name}, device {self._device}")
-        self._copy.warm_up()
+        rehearse(self._model, self._device)
 
     def go(self) -> None:
         blocks = self.keep(
