@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:  # torch takes a second to import
+    import torch
 
 
 def can_compile(device: torch.device) -> bool:
