@@ -52,10 +52,6 @@ LEVELS: dict[str, SensorNoise] = {
 """Levels for evaluation, all structured light but the first, which is exact."""
 
 
-_MOST_WANDER_PX = 3.0
-_WANDERING_SHARE = 0.6
-
-
 def random_sensor(rng: np.random.Generator, families: tuple[str, ...] = TRAINING_FAMILIES) -> SensorNoise:
     """A sensor of one of the families, from ideal (1 in 10) to extreme, with every property varied."""
     if rng.random() < 0.1:
@@ -71,7 +67,6 @@ def random_sensor(rng: np.random.Generator, families: tuple[str, ...] = TRAINING
         correlated_share=min(varied(base.correlated_share, 1.5), 0.95),
         correlation_px=varied(base.correlation_px),
         lateral_px=varied(base.lateral_px),
-        wander_px=float(rng.uniform(0, _MOST_WANDER_PX) * (rng.random() < _WANDERING_SHARE)),
         inverse_depth_step=varied(base.inverse_depth_step),
         flying_share=min(varied(base.flying_share), 1.0),
         fattening_px=varied(base.fattening_px),

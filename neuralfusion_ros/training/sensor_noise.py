@@ -24,7 +24,6 @@ Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 MIN_DEPTH_M = 0.3
 """No outlier is nearer than this."""
-_WANDER_CORRELATION_PX = 5.0
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,6 @@ class SensorNoise:
     correlation_px: float = 8.0
     lateral_px: float = 0.0
     """Standard deviation of the direction in which a pixel looks."""
-    wander_px: float = 0.0
-    """The same for an error that neighbours share, so that edges bend, each time differently."""
     inverse_depth_step: float = 0.0
     """Quantisation of 1 / z in 1/m; 0 is none."""
     flying_share: float = 0.0
@@ -98,8 +95,6 @@ class SensorNoise:
     def _resampled(self, depth: Image, rng: np.random.Generator, scale: float) -> Image:
         """Which surface each pixel sees: lateral jitter, fattened edges and mixed pixels."""
         depth = _jittered(depth, rng, self.lateral_px) if self.lateral_px > 0 else depth.copy()
-        if self.wander_px > 0:
-            depth = _bent(depth, rng, self.wander_px * scale, _WANDER_CORRELATION_PX * scale)
         reach = round(self.fattening_px * scale)
         if reach > 0:
             grown = _nearest_around(depth, reach)
@@ -224,24 +219,10 @@ def _whole_steps(sigma_px: float) -> NDArray[np.int32]:
 
 def _jittered(depth: Image, rng: np.random.Generator, sigma_px: float) -> Image:
     """Each pixel takes the depth of the pixel nearest to a Gaussian step away."""
-    steps = _whole_steps(sigma_px)[rng.integers(0, 256, (2, *depth.shape), dtype=np.uint8)]
-    return _moved(depth, *steps)
-
-
-def _bent(depth: Image, rng: np.random.Generator, sigma_px: float, correlation_px: float) -> Image:
-    """As _jittered, by steps that neighbours have in common."""
-    dv, du = (
-        np.rint(np.float32(sigma_px) * smooth_field(rng, depth.shape, correlation_px)).astype(np.int32)
-        for _ in range(2)
-    )
-    return _moved(depth, dv, du)
-
-
-def _moved(depth: Image, dv: NDArray[np.int32], du: NDArray[np.int32]) -> Image:
-    """Each pixel takes the depth of the one (dv, du) away, or of the nearest to it at the border."""
     height, width = depth.shape
-    v = np.clip(np.arange(height, dtype=np.int32)[:, None] + dv, 0, height - 1)
-    u = np.clip(np.arange(width, dtype=np.int32) + du, 0, width - 1)
+    steps = _whole_steps(sigma_px)[rng.integers(0, 256, (2, height, width), dtype=np.uint8)]
+    v = np.clip(np.arange(height, dtype=np.int32)[:, None] + steps[0], 0, height - 1)
+    u = np.clip(np.arange(width, dtype=np.int32) + steps[1], 0, width - 1)
     return cast(Image, depth.ravel()[v * width + u])
 
 

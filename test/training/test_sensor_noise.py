@@ -184,19 +184,6 @@ def test_fattening_moves_edges_outwards_only():
     assert 0.2 < np.mean(edge == 156) < 0.8
 
 
-def test_edges_that_wander_bend_as_one_piece():
-    """Along the edge the step moves by some pixels, neighbours together, and otherwise from frame to frame."""
-    rng, exact = np.random.default_rng(0), step_image()
-    frames = [SensorNoise(wander_px=3.0).apply(exact, CAMERA, rng) for _ in range(30)]
-    moved = np.stack([np.argmax(frame == 1.0, axis=1) for frame in frames]) - 160.0
-    scale = exact.shape[1] / 640
-    assert 2 * scale < moved.std() < 4 * scale
-    assert abs(moved.mean()) < scale
-    assert np.abs(np.diff(moved, axis=1)).mean() < 0.6 * moved.std()
-    assert np.abs(np.diff(moved, axis=0)).mean() > moved.std()
-    assert set(np.unique(frames)) == set(np.unique(exact))
-
-
 def test_lateral_jitter_only_moves_edges():
     noisy = SensorNoise(lateral_px=0.35).apply(step_image(), CAMERA, np.random.default_rng(0))
     changed = noisy != step_image()
