@@ -36,6 +36,7 @@ from neuralfusion_ros.evaluation.surfaces import area_m2
 from neuralfusion_ros.mapping.block_grid import BLOCK_VOXELS
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.compiled import can_compile
+from neuralfusion_ros.mapping.compiled.threads import usable_cores
 from neuralfusion_ros.mapping.model import load_model
 from neuralfusion_ros.mapping.new_file import check_writable
 from neuralfusion_ros.mapping.surface_map import SurfaceMap
@@ -89,7 +90,8 @@ def run(args: argparse.Namespace) -> int:
         "frames": f"{len(frames)} of {_name(args.input)}, {camera.width}x{camera.height}",
         "voxel size": f"{args.voxel_size:g} m, depth up to {args.max_depth:g} m",
         "device": str(chosen_device(args)),
-        "threads": f"torch {torch.get_num_threads()}, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS')}",
+        "threads": f"kernels {usable_cores()}, torch {torch.get_num_threads()}, "
+        f"OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS')}",
         "command": f"neuralfusion benchmark{' ' + _name(args.input) if args.input else ''}",
     }
     result = page(measured, conditions)

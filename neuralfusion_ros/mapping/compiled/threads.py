@@ -15,7 +15,7 @@ def in_threads(work: Callable[[slice], None], n: int, least: int) -> None:
 
     The other threads are as nice as the first one that called.
     """
-    parts = max(1, min(_usable_cores(), n // least))
+    parts = max(1, min(usable_cores(), n // least))
     own, *others = (slice(*ends) for ends in pairwise(n * part // parts for part in range(parts + 1)))
     waiting = [_threads().submit(work, part) for part in others]
     try:
@@ -27,7 +27,8 @@ def in_threads(work: Callable[[slice], None], n: int, least: int) -> None:
         other.result()
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """Cores that the process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -12,7 +12,7 @@ from neuralfusion_ros.mapping.compiled.threads import in_threads
 @pytest.mark.parametrize("cores", [1, 2, 3, 7])
 @pytest.mark.parametrize("n", [0, 1, 9, 10, 33])
 def test_all_is_done_once(monkeypatch, cores, n):
-    monkeypatch.setattr(threads, "_usable_cores", lambda: cores)
+    monkeypatch.setattr(threads, "usable_cores", lambda: cores)
     done = [0] * n
     used = set()
 
@@ -27,7 +27,7 @@ def test_all_is_done_once(monkeypatch, cores, n):
 
 
 def test_parts_run_side_by_side(monkeypatch):
-    monkeypatch.setattr(threads, "_usable_cores", lambda: 2)
+    monkeypatch.setattr(threads, "usable_cores", lambda: 2)
     meeting = threading.Barrier(2)
 
     def work(part: slice) -> None:
@@ -37,7 +37,7 @@ def test_parts_run_side_by_side(monkeypatch):
 
 
 def test_an_error_in_any_part_comes_back(monkeypatch):
-    monkeypatch.setattr(threads, "_usable_cores", lambda: 2)
+    monkeypatch.setattr(threads, "usable_cores", lambda: 2)
 
     def work(part: slice) -> None:
         if part.start > 0:
