@@ -168,6 +168,12 @@ class BlockGrid:
         self._pool, self._keys, self._stamps = pool, keys, stamps
 
 
+def blocks_around(keys: torch.Tensor) -> torch.Tensor:
+    """(N, 3) blocks to the (N, 27, 3) int64 of each and those that touch it, in the order x, y, z."""
+    steps = torch.arange(-1, 2, device=keys.device)
+    return keys[:, None].to(torch.int64) + torch.cartesian_prod(steps, steps, steps)
+
+
 def voxel_offsets(device: torch.device | str = "cpu") -> torch.Tensor:
     """(512, 3) int64 position of every voxel inside its block, in the order of the pool."""
     axis = torch.arange(BLOCK_SIZE, device=device)

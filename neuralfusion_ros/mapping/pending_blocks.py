@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import torch
 
-from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BlockGrid, voxel_offsets
+from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BlockGrid, blocks_around, voxel_offsets
 from neuralfusion_ros.mapping.block_index import pack_keys, unpack_keys
 from neuralfusion_ros.mapping.translate import HALO
 
@@ -37,8 +37,7 @@ class PendingBlocks:
 
     def mark(self, keys: torch.Tensor) -> None:
         """(N, 3) blocks that changed, or that are gone: they and those around them wait, as far as they exist."""
-        around = keys[:, None].to(torch.int64) + _steps(keys.device)
-        reached = pack_keys(around.reshape(-1, 3))
+        reached = pack_keys(blocks_around(keys).reshape(-1, 3))
         packed, number = torch.cat((self._packed, reached)).unique(return_inverse=True)
         changed = torch.zeros((len(packed), _AROUND), dtype=torch.bool, device=keys.device)
         changed[number[: len(self)]] = self._changed
@@ -60,15 +59,10 @@ class PendingBlocks:
         return keys, changed.float() @ _within_reach(changed.device).float() > 0
 
 
-def _steps(device: torch.device) -> torch.Tensor:
-    axis = torch.arange(-1, 2, device=device)
-    return torch.cartesian_prod(axis, axis, axis)
-
-
 @lru_cache(maxsize=4)
 def _within_reach(device: torch.device) -> torch.Tensor:
-    """(27, 512) bool: whether a voxel sees something of each of the blocks around, in the order of _steps."""
-    first = _steps(device)[:, None] * BLOCK_SIZE
+    """(27, 512) bool: whether a voxel sees something of each of the blocks around, in the order of blocks_around."""
+    first = blocks_around(torch.zeros((1, 3), device=device))[0, :, None] * BLOCK_SIZE
     voxels = voxel_offsets(device)
     near = (voxels + HALO >= first) & (voxels - HALO < first + BLOCK_SIZE)
     return near.all(dim=-1)

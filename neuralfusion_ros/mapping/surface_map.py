@@ -39,7 +39,7 @@ class SurfaceMap:
     """Follows a latent map. Call `mark_changed` with changed blocks, then `translate`, then ask.
 
     subdivision: voxels of the surface per voxel of the latent map and axis; 2 gives a mesh of half the voxel size.
-    compiled: whether the translation is compiled for the CPU; by default where that is possible.
+    compiled: whether translation and meshing are compiled for the CPU; by default where that is possible.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, BlockGrid
+from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, BlockGrid, blocks_around
 from neuralfusion_ros.mapping.extract import read_states, voxel_rows
 from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, WEIGHT, state_features
 
@@ -156,8 +156,7 @@ def translate_points(
 
 def states_with_halo(latent: BlockGrid, keys: torch.Tensor) -> torch.Tensor:
     """(B, 3) block coordinates to (B, 12, 12, 12, C) states, 0 where the map has no block."""
-    steps = torch.arange(-1, 2, device=latent.device)
-    neighbours = latent.find(keys[:, None] + torch.cartesian_prod(steps, steps, steps))
+    neighbours = latent.find(blocks_around(keys))
     axis = torch.arange(-HALO, BLOCK_SIZE + HALO, device=latent.device)
     block, voxel = torch.div(axis, BLOCK_SIZE, rounding_mode="floor") + 1, axis % BLOCK_SIZE
     size = len(axis)

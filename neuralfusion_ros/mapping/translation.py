@@ -39,7 +39,7 @@ class Translation:
             yield keys[some], *self.translated(keys[some], wanted[some])
 
     def translated(self, keys: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """All of (B, 3) blocks at once."""
+        """(B, 512, subdivision^3) TSDF and occupancy of (B, 3) blocks, all at once. wanted: (B, 512) bool."""
         found = self.network.surroundings(states_with_halo(self.latent, keys), wanted)
         shape = (len(keys) * BLOCK_VOXELS, len(self._offsets))
         tsdf, occupancy = (torch.full(shape, free, device=keys.device) for free in FREE_SPACE)

@@ -129,12 +129,9 @@ class LatentCopy:
             self.refills += 1
             return
         latent = BlockGrid(self._channels, message.voxel_size_m, self._device, torch.float16, self._max_bytes)
-        self.surface = self._surface_of(latent)
+        self.surface = SurfaceMap(latent, self._model.translator)
         self._map_of_surface = message.map_id
         self.starts += 1
-
-    def _surface_of(self, latent: BlockGrid) -> SurfaceMap:
-        return SurfaceMap(latent, self._model.translator)
 
     def _write(self, surface: SurfaceMap, message: BlockMessage) -> None:
         latent, keys, removed = surface.latent, torch.from_numpy(message.keys), torch.from_numpy(message.removed)

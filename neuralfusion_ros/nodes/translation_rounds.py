@@ -7,6 +7,7 @@ import time
 
 import torch
 
+from neuralfusion_ros.mapping.block_grid import blocks_around
 from neuralfusion_ros.mapping.block_index import pack_keys, unpack_keys
 from neuralfusion_ros.nodes.diagnostics import Durations
 from neuralfusion_ros.nodes.latent_copy import LatentCopy
@@ -74,6 +75,4 @@ class TranslationRounds:
 
 def _with_neighbours(keys: torch.Tensor) -> torch.Tensor:
     """(N, 3) blocks to the packed keys of them and the blocks around, whose translation depends on them."""
-    steps = torch.arange(-1, 2)
-    around = keys[:, None].to(torch.int64) + torch.cartesian_prod(steps, steps, steps)
-    return pack_keys(around.reshape(-1, 3)).unique()
+    return pack_keys(blocks_around(keys).reshape(-1, 3)).unique()

@@ -8,13 +8,13 @@ import numpy.typing as npt
 import torch
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BlockGrid
-from neuralfusion_ros.mapping.chunks import TSDF, USABLE
+from neuralfusion_ros.mapping.chunks import CHUNK_BLOCKS, TSDF, USABLE
 from neuralfusion_ros.mapping.compiled.half import to_float
 from neuralfusion_ros.mapping.compiled.jit import kernel
 from neuralfusion_ros.mapping.compiled.world_rays import Floats
 
-_BLOCKS = 5  # along an edge: those of the chunk, and the first ones beyond
-_EDGE = 4 * BLOCK_SIZE + 1
+_BLOCKS = CHUNK_BLOCKS + 1  # along an edge: those of the chunk, and the first ones beyond
+_EDGE = CHUNK_BLOCKS * BLOCK_SIZE + 1
 _FREE, _BEHIND, _UNUSABLE = 0, 1, 2
 
 

@@ -21,7 +21,7 @@ _VECTORS = OUTPUTS // _LANES
 
 _FLOAT, _COUNT, _LANE = ir.FloatType(), ir.IntType(64), ir.IntType(32)
 _VECTOR = ir.VectorType(_FLOAT, _LANES)
-FLOAT_BYTES = 4
+_FLOAT_BYTES = 4
 _FUSED = ("contract",)  # a product and a sum may be one instruction
 
 
@@ -57,7 +57,7 @@ def _generate(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
                 builder.store(builder.fadd(builder.load(register), product, flags=_FUSED), register)
         builder.store(builder.add(builder.load(row), _COUNT(_VECTORS)), row)
     for n, register in enumerate(registers):
-        builder.store(builder.load(register), builder.gep(sums, [_COUNT(n)])).align = FLOAT_BYTES
+        builder.store(builder.load(register), builder.gep(sums, [_COUNT(n)])).align = _FLOAT_BYTES
     return context.get_dummy_value()
 
 
@@ -65,7 +65,7 @@ def _load(builder: Any, vectors: Any, index: Any) -> Any:
     """One vector; it need not lie at a multiple of its size."""
     number = index if isinstance(index, ir.Value) else _COUNT(index)
     loaded = builder.load(builder.gep(vectors, [number]))
-    loaded.align = FLOAT_BYTES
+    loaded.align = _FLOAT_BYTES
     return loaded
 
 
