@@ -8,6 +8,7 @@ import torch
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.compiled import check_can_compile
+from neuralfusion_ros.mapping.eviction import are_within
 from neuralfusion_ros.mapping.extract import extract
 from neuralfusion_ros.mapping.fuse import FusionNetwork, RayUpdates, network_inputs
 from neuralfusion_ros.mapping.integrate import Touched, band_blocks, integrate, look_up_updates, visible_blocks
@@ -26,8 +27,12 @@ class FusionSteps:
         return make_rays(depth_m, camera, self.settings)
 
     def allocate(self, rays: RayImage, T_world_camera: torch.Tensor) -> int:
-        """Makes room around the measured surface; returns how many blocks the map had no room for."""
-        return self.grid.allocate(band_blocks(rays, T_world_camera, self.grid.voxel_size_m))
+        """Makes room around the measured surface, as far as it lies within the bounds of the map.
+
+        Returns how many blocks the map had no room for.
+        """
+        blocks = self._band_blocks(rays, T_world_camera)
+        return self.grid.allocate(blocks[are_within(blocks, self.settings.bounds_m, self.grid.block_size_m)])
 
     def extract(self, rays: RayImage, T_world_camera: torch.Tensor) -> torch.Tensor:
         """(h, w, F) inputs of the fusion network: the rays and what the map already knows along them."""
@@ -43,6 +48,10 @@ class FusionSteps:
         found = look_up_updates(self.grid, seen, rays, updates, T_world_camera)
         integrate(self.grid, found, self.settings.max_weight)
         return found.touched(self.grid.n_blocks)
+
+    def _band_blocks(self, rays: RayImage, T_world_camera: torch.Tensor) -> torch.Tensor:
+        """(N, 3) blocks around the measured surface, some repeated; those that the map has may be left out."""
+        return band_blocks(rays, T_world_camera, self.grid.voxel_size_m)
 
 
 def fusion_steps(compiled: bool, grid: BlockGrid, network: FusionNetwork, settings: MapSettings) -> FusionSteps:

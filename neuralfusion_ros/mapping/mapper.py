@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.compiled import can_compile
-from neuralfusion_ros.mapping.eviction import SPARE_SHARE, blocks_beyond, longest_unseen
+from neuralfusion_ros.mapping.eviction import SPARE_SHARE, are_within, blocks_beyond, longest_unseen
 from neuralfusion_ros.mapping.fusion_steps import fusion_steps
 from neuralfusion_ros.mapping.integrate import visible_blocks
 from neuralfusion_ros.mapping.map_file import StoredMap, read_map, write_map
@@ -98,6 +98,16 @@ class Mapper:
         self.grid.stamps[touched.blocks] = self._frame
         return FrameResult(int(rays.valid.sum()), touched.voxels, refused, len(self._removed) - n_removed)
 
+    def change(self, settings: MapSettings) -> None:
+        """Goes on with other settings; what lies outside new bounds leaves the map.
+
+        Raises ValueError when voxel size or memory differ, for which another mapper is needed.
+        """
+        if settings != replace(settings, voxel_size_m=self.settings.voxel_size_m, max_bytes=self.settings.max_bytes):
+            raise ValueError("the voxel size and the memory of a map cannot be changed")
+        self.settings = self._steps.settings = settings
+        self._apply_bounds()
+
     def mesh(self) -> Mesh:
         """The surface of the whole map, in metres in the world; translates what changed since the last call.
 
@@ -147,7 +157,7 @@ class Mapper:
 
         frame_id: the frame that the map must be in; empty for any. Raises MapFileError when the file is missing,
         damaged or not a map, and ValueError when it was made with another model, voxel size or frame or is too large;
-        the map then stays as it was.
+        the map then stays as it was. What lies outside the bounds is left out.
         """
         stored = read_map(Path(path))
         if frame_id and stored.frame_id != frame_id:
@@ -175,6 +185,11 @@ class Mapper:
         self._frame = 1
         self.grid.set_blocks(stored.keys.to(self.device), stored.values.to(self.device))
         self.grid.stamps[:] = self._frame
+        self._apply_bounds()
+
+    def _apply_bounds(self) -> None:
+        inside = are_within(self.grid.keys, self.settings.bounds_m, self.grid.block_size_m)
+        self._remove((~inside).nonzero().squeeze(-1))
 
     def _make_room(self, rays: RayImage, pose: torch.Tensor) -> int:
         """Drops what is far away, then allocates what the frame needs; returns how many blocks were refused."""

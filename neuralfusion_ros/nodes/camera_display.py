@@ -22,10 +22,14 @@ class CameraDisplay:
 
     def __init__(self, publisher: Publisher, frame_id: str, rate_hz: float) -> None:
         self._publisher, self._frame_id = publisher, frame_id
-        self._schedule = Schedule(rate_hz)
+        self.set_rate(rate_hz)
         self._paths: dict[str, list[npt.NDArray[np.float64]]] = {}
         self._newest: dict[str, ReadyFrame] = {}
         self._is_old = False
+
+    def set_rate(self, rate_hz: float) -> None:
+        """Messages per second at most; not positive is none."""
+        self._schedule = Schedule(rate_hz)
 
     def note(self, camera: str, frame: ReadyFrame) -> None:
         """A frame of the camera of that name was used."""

@@ -78,7 +78,6 @@ class CameraInput:
         self.name, self._poses, self._rejections, self._wake = name, poses, rejections, wake
         self.image_topic, self.info_topic = topic_of(name, "depth/image"), topic_of(name, "depth/camera_info")
         self._options, self._rectified = parameters, rectified
-        self._offset_ns = round(parameters.time_offset_s * NS_PER_S)
         self._jump_gate = JumpGate(parameters.max_pose_jump_m, parameters.max_pose_jump_rad)
         self.queue: BoundedQueue[DepthFrame] = BoundedQueue(parameters.max_queue_length)
         self.received = self.integrated = 0
@@ -88,6 +87,11 @@ class CameraInput:
         self._last_stamp_ns: int | None = None
         self._lap = self.restarts = 0
         self.on_restart: Callable[[int, int], None] = self.restart
+
+    def use(self, parameters: FusionParameters) -> None:
+        """Goes on with other values of the parameters that may change."""
+        self._options = parameters
+        self._jump_gate.max_m, self._jump_gate.max_rad = parameters.max_pose_jump_m, parameters.max_pose_jump_rad
 
     def begin(self) -> None:
         """Forgets everything that came before."""
@@ -107,6 +111,10 @@ class CameraInput:
         self._last_stamp_ns = None
         for frame in self.queue.take_all():
             self._reject_dropped(frame)
+
+    @property
+    def _offset_ns(self) -> int:
+        return round(self._options.time_offset_s * NS_PER_S)
 
     @property
     def has_camera_info(self) -> bool:

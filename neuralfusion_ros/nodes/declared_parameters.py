@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -15,7 +16,8 @@ from rclpy.exceptions import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from neuralfusion_ros.nodes.parameters import Parameter, ParameterError, limits_text, parameters_of
+from neuralfusion_ros.nodes.parameters import CommonParameters, parameters_of
+from neuralfusion_ros.nodes.ros_parameter import Parameter, ParameterError, limits_text
 
 P = TypeVar("P")
 
@@ -30,6 +32,21 @@ def declare_parameters(node: Node, kind: type[Any]) -> None:
             node.declare_parameter(parameter.name, parameter.default, descriptor(parameter))
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise ParameterError(str(error)) from error
+
+
+def refuse_contradictions(node: Node, kind: type[CommonParameters]) -> None:
+    """From now on, the declared parameters cannot be changed to values that do not go together."""
+
+    def check(changed: Sequence[RosParameter]) -> SetParametersResult:
+        new = {parameter.name: parameter.value for parameter in changed}
+        values = {name: new.get(name, value) for name, value in asdict(read_parameters(node, kind)).items()}
+        try:
+            kind(**values).check()
+        except ParameterError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    node.add_on_set_parameters_callback(check)
 
 
 def read_parameters(node: Node, kind: type[P]) -> P:

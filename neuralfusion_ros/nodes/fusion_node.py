@@ -67,6 +67,10 @@ class FusionNode(MappingNode):
             self.get_logger().warning("numba is not installed: a frame takes three times as long")
         mapper.warm_up()
 
+    def change(self) -> None:
+        self._options = read_parameters(self, FusionParameters)
+        self._work.use(self._options)
+
     def go(self) -> None:
         self._report.begin()
         self._paused = False
@@ -143,7 +147,7 @@ class FusionNode(MappingNode):
 
     def _with_map_file(self, job: Callable[[Path], Future[str]]) -> Future[str]:
         try:
-            return job(map_path(self._options.map_directory, self.get_parameter("map_name").value))
+            return job(map_path(self._options.map_directory, self._options.map_name))
         except ValueError as error:
             return failed(error)
 

@@ -43,7 +43,7 @@ class FusionWork:
     ) -> None:
         self._mapper, self.sender, self.cameras, self._rejections = mapper, sender, list(cameras), rejections
         self._display = display
-        self._log, self._reset_on_restart = log, parameters.on_time_jump == "reset"
+        self._log, self._options, self._settings = log, parameters, mapper.settings
         self._restarts = 0
         for camera in self.cameras:
             camera.on_restart = self._restart
@@ -53,6 +53,15 @@ class FusionWork:
         self._map_changed = False
         self.durations = Durations()
         self._worker = Worker(self._step, rejections.unexpected)
+
+    def use(self, parameters: FusionParameters) -> None:
+        """Goes on with other values of the parameters that may change. Raises ParameterError."""
+        self._options, self._settings = parameters, parameters.map_settings()
+        self._publishing = Schedule(parameters.publish_rate_hz)
+        self._display.set_rate(parameters.camera_rate_hz)
+        for camera in self.cameras:
+            camera.use(parameters)
+        self._worker.wake()
 
     def start(self) -> None:
         """Begins to work, with the map as it is and without frames from before."""
@@ -120,9 +129,13 @@ class FusionWork:
     def _restart(self, last_ns: int, stamp_ns: int) -> None:
         """Time begins again, for all cameras. The worker learns it from the first frame that came after it."""
         text = f"time jumped back by {(last_ns - stamp_ns) / NS_PER_S:.1f} s"
-        self._log.warn("restart", f"{text}; the map {'begins anew' if self._reset_on_restart else 'goes on'}")
+        self._log.warn("restart", f"{text}; the map {'begins anew' if self._resets_on_restart else 'goes on'}")
         for camera in self.cameras:
             camera.restart(last_ns, stamp_ns)
+
+    @property
+    def _resets_on_restart(self) -> bool:
+        return self._options.on_time_jump == "reset"
 
     def _reset(self) -> None:
         self._mapper.reset()
@@ -132,9 +145,18 @@ class FusionWork:
 
     def _step(self) -> float | None:
         """One frame of each camera, a few messages. Returns the seconds until there is more to do."""
+        if self._mapper.settings != self._settings:
+            self._change_settings()
         waits = [self._use_frame(camera) for camera in self.cameras]
         waits += [self._display.publish(), self._publish()]  # the smaller one first
         return min((wait for wait in waits if wait is not None), default=None)
+
+    def _change_settings(self) -> None:
+        n_blocks = self.n_blocks
+        self._mapper.change(self._settings)
+        self._note_size()
+        self._map_changed |= self.n_blocks < n_blocks
+        self.blocks_dropped += n_blocks - self.n_blocks
 
     def _use_frame(self, camera: CameraInput) -> float | None:
         """Integrates the camera's oldest frame if it can be used. Returns the seconds until something can change."""
@@ -150,7 +172,7 @@ class FusionWork:
     def _integrate(self, frame: ReadyFrame) -> None:
         if frame.restarts != self._restarts:
             self._display.start_anew()
-            if self._reset_on_restart:
+            if self._resets_on_restart:
                 self._reset()
         self._restarts = frame.restarts
         begin_s = time.perf_counter()

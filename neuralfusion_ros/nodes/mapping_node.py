@@ -12,13 +12,15 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 
 from neuralfusion_ros.mapping.model import LatentModel, ModelError, load_model
-from neuralfusion_ros.nodes.declared_parameters import declare_parameters
+from neuralfusion_ros.nodes.declared_parameters import declare_parameters, refuse_contradictions
 from neuralfusion_ros.nodes.diagnostics import Report, diagnostic_array
-from neuralfusion_ros.nodes.parameters import CommonParameters, ParameterError
+from neuralfusion_ros.nodes.parameters import CommonParameters
+from neuralfusion_ros.nodes.ros_parameter import ParameterError
 from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 
 BAD_INPUT = 2
@@ -37,6 +39,8 @@ class MappingNode(LifecycleNode):
     def __init__(self, name: str, kind: type[CommonParameters]) -> None:
         super().__init__(name)
         declare_parameters(self, kind)
+        refuse_contradictions(self, kind)
+        self.add_post_set_parameters_callback(self._on_parameters)
         self._is_set_up = self.is_active = False
         self._destroyers: list[Callable[[], Any]] = []
         # Timers of ROS time would stand still while a simulation or a recording is paused.
@@ -48,6 +52,10 @@ class MappingNode(LifecycleNode):
     @abstractmethod
     def set_up(self) -> None:
         """Loads the model and makes an empty map. Raises ParameterError or ModelError."""
+
+    @abstractmethod
+    def change(self) -> None:
+        """Reads the parameters again, some of which have changed since `set_up`."""
 
     @abstractmethod
     def go(self) -> None:
@@ -141,6 +149,10 @@ class MappingNode(LifecycleNode):
             self.get_logger().error(f"{type(error).__name__}: {error}")
             return TransitionCallbackReturn.ERROR
         return TransitionCallbackReturn.SUCCESS
+
+    def _on_parameters(self, changed: list[Parameter]) -> None:
+        if self._is_set_up:
+            self._attempt(self.change)
 
     def _publish_diagnostics(self) -> None:
         report = self.report() if self._is_set_up else Report()

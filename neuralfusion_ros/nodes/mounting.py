@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from neuralfusion_ros.mapping.poses import Matrix, pose_matrix
-from neuralfusion_ros.nodes.parameters import ParameterError
+from neuralfusion_ros.nodes.ros_parameter import ParameterError
 
 FROM_TF = "tf"
 _NUMBERS = ("x", "y", "z", "qx", "qy", "qz", "qw")

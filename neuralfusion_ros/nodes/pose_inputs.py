@@ -15,7 +15,7 @@ from neuralfusion_ros.messages.tf_type import NoTfType, tf_message_type
 from neuralfusion_ros.nodes.camera_input import topic_of
 from neuralfusion_ros.nodes.inputs import Topic
 from neuralfusion_ros.nodes.mounting import FROM_TF, read_mounting
-from neuralfusion_ros.nodes.parameters import FusionParameters, ParameterError
+from neuralfusion_ros.nodes.parameters import FusionParameters
 from neuralfusion_ros.nodes.pose_source import (
     JUMP_BACK_NS,
     MountedPoses,
@@ -25,6 +25,7 @@ from neuralfusion_ros.nodes.pose_source import (
     TopicPoses,
 )
 from neuralfusion_ros.nodes.rejections import Rejections
+from neuralfusion_ros.nodes.ros_parameter import ParameterError
 from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 from neuralfusion_ros.nodes.transform_listener import TF, TF_STATIC, TransformListener, tf_qos
 

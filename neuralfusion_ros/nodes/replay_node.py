@@ -25,8 +25,9 @@ from neuralfusion_ros.messages.depth_image import encode_depth
 from neuralfusion_ros.messages.poses import encode_pose
 from neuralfusion_ros.messages.stamps import NS_PER_S, ns_to_stamp
 from neuralfusion_ros.nodes.declared_parameters import declare_parameters, read_parameters
-from neuralfusion_ros.nodes.parameters import ParameterError, ReplayParameters
+from neuralfusion_ros.nodes.parameters import ReplayParameters
 from neuralfusion_ros.nodes.qos import reliable
+from neuralfusion_ros.nodes.ros_parameter import ParameterError
 from neuralfusion_ros.nodes.run_node import BAD_INPUT, BROKEN, OK, check_arguments, run_node
 
 _LOOK_S = 0.05

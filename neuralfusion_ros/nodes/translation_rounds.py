@@ -17,11 +17,12 @@ class TranslationRounds:
     """A round takes all blocks that have changed and ends when all are translated; what changes meanwhile waits for
     the next one. So no block waits for ever, however fast the map changes. For one thread.
 
-    max_blocks: of a slice. shown_ns: stamp of the newest message that is translated completely. durations: of slices.
+    max_blocks: of a slice; may be changed. shown_ns: stamp of the newest message that is translated completely.
+    durations: of slices.
     """
 
     def __init__(self, copy: LatentCopy, max_blocks: int) -> None:
-        self._copy, self._max_blocks = copy, max_blocks
+        self._copy, self.max_blocks = copy, max_blocks
         self.durations = Durations()
         self.in_round = False
         self.shown_ns = self._round_ns = 0
@@ -45,7 +46,7 @@ class TranslationRounds:
                 return False
             self._begin()
         begin_s = time.perf_counter()
-        surface.translate(self._max_blocks)
+        surface.translate(self.max_blocks)
         self.durations.add(time.perf_counter() - begin_s)
         if surface.pending == 0:
             self.in_round = False

@@ -30,6 +30,7 @@ from neuralfusion_ros.nodes.schedule import Schedule
 from neuralfusion_ros.nodes.translation_rounds import TranslationRounds
 from neuralfusion_ros.nodes.tsdf_stream import TsdfStream
 from neuralfusion_ros.nodes.whole_map_output import (
+    Make,
     WholeMapOutput,
     esdf_maker,
     grid_maker,
@@ -72,20 +73,17 @@ class TranslationWork:
         self, copy: LatentCopy, outputs: Outputs, parameters: TranslatorParameters, rejections: Rejections
     ) -> None:
         self.copy, self._outputs, self._rejections = copy, outputs, rejections
+        self._options = parameters
         self.rounds = TranslationRounds(copy, parameters.max_blocks_per_slice)
         self._painter = MeshPainter(parameters.mesh_colour)
         self.mesh_stream, self.tsdf_stream = MeshStream(self._paint), TsdfStream()
         self._mesh_schedule = Schedule(parameters.mesh_rate_hz)
         self._tsdf_schedule = Schedule(parameters.tsdf_rate_hz)
         self.whole_map = {
-            "occupancy_grid": WholeMapOutput(outputs.occupancy_grid, parameters.grid_rate_hz, grid_maker(parameters)),
-            "esdf_slice": WholeMapOutput(outputs.esdf_slice, parameters.esdf_rate_hz, esdf_maker(parameters)),
-            "tsdf_slice": WholeMapOutput(
-                outputs.tsdf_slice, parameters.tsdf_slice_rate_hz, tsdf_slice_maker(parameters)
-            ),
-            "surface": WholeMapOutput(outputs.surface, parameters.surface_rate_hz, self._make_surface),
+            topic: WholeMapOutput(getattr(outputs, topic), rate_hz, make)
+            for topic, (rate_hz, make) in self._makers(parameters).items()
         }
-        self._resend_timeout_s, self._asked_s = parameters.resend_timeout_s, 0.0
+        self._asked_s = 0.0
         self.inbox: BoundedQueue[bytes] = BoundedQueue(_MAX_WAITING_MESSAGES)
         self.resends = 0
         self._starts = self._refills = self._mesh_ns = 0
@@ -122,10 +120,18 @@ class TranslationWork:
         self.whole_map[topic].renew()
         self.worker.wake()
 
-    def paint_by(self, choice: str) -> None:
-        """The mesh gets other colours, see messages/mesh_colours.COLOURS; all of it is sent again."""
-        self._painter.choice = choice
-        self.mesh_viewer_came()
+    def use(self, parameters: TranslatorParameters) -> None:
+        """Goes on with other values of the parameters that may change."""
+        old, self._options = self._options, parameters
+        self.rounds.max_blocks = parameters.max_blocks_per_slice
+        self._mesh_schedule = Schedule(parameters.mesh_rate_hz)
+        self._tsdf_schedule = Schedule(parameters.tsdf_rate_hz)
+        for topic, (rate_hz, make) in self._makers(parameters).items():
+            self.whole_map[topic].use(rate_hz, make)
+        if parameters.mesh_colour != old.mesh_colour:
+            self._painter.choice = parameters.mesh_colour
+            self._new_mesh_viewer = True  # all of it is sent again
+        self.worker.wake()
 
     def save_mesh(self, path: Path) -> Future[str]:
         """Translates what waits and writes the whole mesh."""
@@ -192,11 +198,11 @@ class TranslationWork:
         if self.copy.complete or self.copy.wrong_model:
             return None
         heard = self._outputs.sender_is_there() and self._outputs.resend.get_subscription_count() > 0
-        if heard and time.monotonic() - self._asked_s >= self._resend_timeout_s:
+        if heard and time.monotonic() - self._asked_s >= self._options.resend_timeout_s:
             self._asked_s = time.monotonic()
             self.resends += 1
             self._outputs.resend.publish(Empty())
-        return min(_LOOK_FOR_SENDER_S, self._resend_timeout_s)
+        return min(_LOOK_FOR_SENDER_S, self._options.resend_timeout_s)
 
     def _translate_slice(self) -> bool:
         busy = self.rounds.advance()
@@ -253,6 +259,15 @@ class TranslationWork:
         except GridTooLarge as error:
             self._rejections.reject("grid_too_large", str(error))
             return None
+
+    def _makers(self, parameters: TranslatorParameters) -> dict[str, tuple[float, Make]]:
+        """Rate and messages of the topics that show the whole map at once."""
+        return {
+            "occupancy_grid": (parameters.grid_rate_hz, grid_maker(parameters)),
+            "esdf_slice": (parameters.esdf_rate_hz, esdf_maker(parameters)),
+            "tsdf_slice": (parameters.tsdf_slice_rate_hz, tsdf_slice_maker(parameters)),
+            "surface": (parameters.surface_rate_hz, self._make_surface),
+        }
 
     def _make_surface(self, surface: SurfaceMap, frame_id: str, stamp_ns: int) -> bytes:
         # The viewers of the mesh need these chunks, too, and will not be told again.

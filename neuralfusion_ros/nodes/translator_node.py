@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from nav_msgs.msg import OccupancyGrid
-from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import PointCloud2
@@ -51,6 +50,11 @@ class TranslatorNode(MappingNode):
         self.get_logger().info(f"model {self._model.name}, device {self._device}")
         rehearse(self._model, self._device)
 
+    def change(self) -> None:
+        self._options = read_parameters(self, TranslatorParameters)
+        if self.is_active:
+            self._work.use(self._options)
+
     def go(self) -> None:
         blocks = self.keep(
             self.create_subscription(PointCloud2, "latent_blocks", self._on_blocks, reliable(BLOCKS_DEPTH), raw=True),
@@ -66,15 +70,11 @@ class TranslatorNode(MappingNode):
             self.keep(self.create_publisher(Empty, "latent_blocks/resend", reliable(10)), self.destroy_publisher),
             lambda: blocks.get_publisher_count() > 0,
         )
-        # Once more: what may be changed while the node is inactive counts as well.
-        options = read_parameters(self, TranslatorParameters)
-        self._work = TranslationWork(self._copy, outputs, options, self._rejections)
+        self._work = TranslationWork(self._copy, outputs, self._options, self._rejections)
         self.keep(create_trigger(self, "~/save_mesh", self._save_mesh), self.destroy_service)
         self._work.start()
-        self.add_post_set_parameters_callback(self._on_parameters)
 
     def halt(self) -> None:
-        self.remove_post_set_parameters_callback(self._on_parameters)
         self._work.stop()
 
     def tear_down(self) -> None:
@@ -117,13 +117,8 @@ class TranslatorNode(MappingNode):
     def _on_blocks(self, data: bytes) -> None:
         self._work.add_message(data)
 
-    def _on_parameters(self, changed: list[Parameter]) -> None:
-        for parameter in changed:
-            if parameter.name == "mesh_colour":
-                self._work.paint_by(parameter.value)
-
     def _save_mesh(self) -> Future[str]:
-        return self._work.save_mesh(Path(self.get_parameter("mesh_path").value).expanduser())
+        return self._work.save_mesh(Path(self._options.mesh_path).expanduser())
 
 
 def main(args: list[str] | None = None) -> int:

@@ -33,6 +33,11 @@ class WholeMapOutput:
         self._is_old = False
         self.published = 0
 
+    def use(self, rate_hz: float, make: Make) -> None:
+        """Goes on with another rate and other messages. From any thread."""
+        self._schedule, self._make = Schedule(rate_hz), make
+        self._is_old = True
+
     @property
     def is_wanted(self) -> bool:
         """Somebody listens, and the topic is not switched off."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which blocks leave a map, and that a mapper that drops blocks maps on as if it had never had them."""
 
+import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import torch
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.camera import PinholeCamera
-from neuralfusion_ros.mapping.eviction import blocks_beyond, longest_unseen
+from neuralfusion_ros.mapping.eviction import are_within, blocks_beyond, longest_unseen
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.mapping.model import Architecture, LatentModel
 from neuralfusion_ros.mapping.settings import MapSettings
@@ -24,10 +26,10 @@ def grid_of(keys: list[list[int]]) -> BlockGrid:
     return grid
 
 
-def mapper_of(**settings: Any) -> Mapper:
+def mapper_of(compiled: bool | None = None, **settings: Any) -> Mapper:
     torch.manual_seed(0)
     model = LatentModel(Architecture(latent_channels=2, fusion_width=8, translator_width=8))
-    return Mapper(model, MapSettings(voxel_size_m=0.05, max_depth_m=3.0, **settings))
+    return Mapper(model, MapSettings(voxel_size_m=0.05, max_depth_m=3.0, **settings), compiled=compiled)
 
 
 def look_from(x_m: float) -> np.ndarray:
@@ -107,3 +109,67 @@ def test_the_mesh_follows_what_left():
     walk(fresh, 10.0)
     assert len(mapper.mesh().triangles) == len(fresh.mesh().triangles) > 0
     assert mapper.mesh().vertices[:, 0].min() == pytest.approx(fresh.mesh().vertices[:, 0].min(), abs=1e-5)
+
+
+# Blocks are 0.4 m wide: those from 0 to 1.2 m along x.
+BOX = ((0.3, -math.inf, -math.inf), (1.2, math.inf, math.inf))
+
+
+def blocks_along_x(mapper: Mapper) -> set[int]:
+    return set(mapper.grid.keys[:, 0].tolist())
+
+
+def test_a_block_that_only_touches_the_box_is_outside():
+    keys = torch.tensor([[-1, 0, 0], [0, 0, 0], [1, 0, 0], [2, 0, 0], [3, 0, 0], [1, 5, 0], [1, 0, -5]])
+    box = ((0.0, -10.0, -0.1), (0.6, 1.0, 0.1))
+    assert are_within(keys, box, 0.2).tolist() == [False, True, True, True, False, False, False]
+    assert are_within(keys, None, 0.2).all()
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_only_what_lies_within_bounds_is_mapped(compiled):
+    bounded, endless = mapper_of(compiled, bounds_m=BOX), mapper_of(compiled)
+    assert walk(bounded, 0.0, 0.5, 1.0) == 0, "what is outside is not refused for want of memory"
+    walk(endless, 0.0, 0.5, 1.0)
+    assert blocks_along_x(bounded) == {0, 1, 2} < blocks_along_x(endless)
+    rows = endless.grid.find(bounded.grid.keys)
+    assert bounded.grid.n_blocks == int(torch.isin(endless.grid.keys[:, 0], torch.arange(3)).sum())
+    assert (rows >= 0).all() and (bounded.grid.values[..., 0] > 0).any()
+
+
+def test_new_bounds_cut_the_map_and_can_be_widened_again():
+    mapper = mapper_of()
+    walk(mapper, 0.5)
+    mapper.take_changed()
+    before = blocks_along_x(mapper)
+    mapper.change(MapSettings(voxel_size_m=0.05, max_depth_m=3.0, bounds_m=BOX))
+    removed = {x for x, _, _ in mapper.take_removed().tolist()}
+    assert blocks_along_x(mapper) == {0, 1, 2} and removed == before - {0, 1, 2}
+    mapper.change(MapSettings(voxel_size_m=0.05, max_depth_m=3.0))
+    walk(mapper, 0.5)
+    assert blocks_along_x(mapper) == before
+
+
+def test_a_loaded_map_is_cut_to_the_bounds(tmp_path: Path):
+    endless, bounded = mapper_of(), mapper_of(bounds_m=BOX)
+    walk(endless, 0.5)
+    endless.save(tmp_path / "map.nfmap")
+    bounded.load(tmp_path / "map.nfmap")
+    assert blocks_along_x(bounded) == {0, 1, 2}
+
+
+def test_a_change_reaches_the_next_frame():
+    mapper = mapper_of()
+    mapper.change(MapSettings(voxel_size_m=0.05, max_depth_m=1.0))
+    assert mapper.integrate(WALL_M, look_from(0.0), CAMERA).rays == 0
+    mapper.change(MapSettings(voxel_size_m=0.05, max_depth_m=3.0, max_weight=2.0))
+    walk(mapper, *[0.0] * 5)
+    assert float(mapper.grid.values[..., 0].max()) <= 2.0
+
+
+@pytest.mark.parametrize("other", [{"voxel_size_m": 0.04}, {"voxel_size_m": 0.05, "max_bytes": 1 << 20}])
+def test_voxel_size_and_memory_cannot_be_changed(other):
+    mapper = mapper_of()
+    with pytest.raises(ValueError, match="cannot be changed"):
+        mapper.change(MapSettings(max_depth_m=3.0, **other))
+    assert mapper.settings.max_bytes == MapSettings.max_bytes

@@ -29,6 +29,8 @@ from neuralfusion_ros.mapping.voxel_state import FREE, WEIGHT
         ({"radius_m": 4.0}, "radius"),
         ({"radius_m": -1.0}, "radius"),
         ({"radius_m": math.nan}, "radius"),
+        ({"bounds_m": ((0.0, 0.0, 0.0), (1.0, 0.0, 1.0))}, "bounds"),
+        ({"bounds_m": ((0.0, 0.0, math.nan), (1.0, 1.0, 1.0))}, "bounds"),
     ],
 )
 def test_impossible_settings_are_refused(wrong, message):
@@ -40,6 +42,7 @@ def test_defaults_and_limits_are_accepted():
     MapSettings()
     MapSettings(voxel_size_m=0.001, min_depth_m=0.0, max_depth_m=100.0, max_weight=1.0, max_bytes=1 << 20)
     MapSettings(radius_m=5.0, evict=True)
+    MapSettings(bounds_m=((-math.inf, -math.inf, -0.1), (math.inf, math.inf, 2.0)))
 
 
 @pytest.mark.parametrize("max_weight", [64.0, 1000.0, 3000.0])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from neuralfusion_ros.nodes.mounting import read_mounting
-from neuralfusion_ros.nodes.parameters import ParameterError
+from neuralfusion_ros.nodes.ros_parameter import ParameterError
 
 
 @pytest.mark.parametrize("text", ["0.1 0 0.2 -0.5 0.5 -0.5 0.5", " 0.1, 0, 0.2, -0.5, 0.5, -0.5, 0.5 "])

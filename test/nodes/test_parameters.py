@@ -8,21 +8,26 @@ from dataclasses import asdict
 
 import pytest
 import yaml
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 
 from neuralfusion_ros.mapping.settings import MapSettings
-from neuralfusion_ros.nodes.declared_parameters import declare_mountings, declare_parameters, read_parameters
+from neuralfusion_ros.nodes.declared_parameters import (
+    declare_mountings,
+    declare_parameters,
+    read_parameters,
+    refuse_contradictions,
+)
+from neuralfusion_ros.nodes.parameter_files import markdown_text, yaml_text
 from neuralfusion_ros.nodes.parameters import (
     NODES,
     FusionParameters,
-    ParameterError,
     TranslatorParameters,
-    markdown_text,
     parameters_of,
-    yaml_text,
 )
 from neuralfusion_ros.nodes.pose_inputs import PoseInputs
 from neuralfusion_ros.nodes.rejections import Rejections
+from neuralfusion_ros.nodes.ros_parameter import ParameterError
 from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 
 PRESETS = ["azure_kinect", "gazebo", "oakd", "orbbec", "realsense", "tum", "zed"]
@@ -134,16 +139,55 @@ def test_a_value_that_is_no_usable_double_is_refused(make_node, value):
         declare_parameters(node, FusionParameters)
 
 
-def test_only_parameters_without_read_only_can_be_changed_later(make_node):
-    from rclpy.parameter import Parameter
-
-    node = make_node(name="translator_node")
-    declare_parameters(node, TranslatorParameters)
-    for parameter in parameters_of(TranslatorParameters):
+@pytest.mark.parametrize("kind", [FusionParameters, TranslatorParameters])
+def test_only_parameters_without_read_only_can_be_changed_later(make_node, kind):
+    node = make_node()
+    declare_parameters(node, kind)
+    refuse_contradictions(node, kind)
+    for parameter in parameters_of(kind):
         (result,) = node.set_parameters([Parameter(parameter.name, value=parameter.default)])
         assert result.successful != parameter.read_only, parameter.name
-    node.set_parameters([Parameter("mesh_path", value="other.ply")])
-    assert read_parameters(node, TranslatorParameters).mesh_path == "other.ply"
+        assert result.successful or "read-only" in result.reason
+
+
+def test_a_changed_parameter_is_read(make_node):
+    node = make_node(name="translator_node")
+    declare_parameters(node, TranslatorParameters)
+    refuse_contradictions(node, TranslatorParameters)
+    node.set_parameters([Parameter("mesh_path", value="other.ply"), Parameter("mesh_rate_hz", value=3.0)])
+    assert read_parameters(node, TranslatorParameters) == TranslatorParameters(mesh_path="other.ply", mesh_rate_hz=3.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "why"),
+    [
+        (FusionParameters, "max_depth", 0.05, "min depth < max depth"),
+        (FusionParameters, "max_depth", 1000.0, "max_depth"),
+        (FusionParameters, "max_depth", "far", "Wrong parameter type"),
+        (FusionParameters, "map_radius_m", 1.0, "radius >= max depth"),
+        (FusionParameters, "map_bounds", "0 0 0 1 1", "is not 'x_min y_min z_min x_max y_max z_max'"),
+        (FusionParameters, "map_bounds", "0 0 0 1 -1 1", "min < max along every axis"),
+        (FusionParameters, "map_bounds", 3.0, "Wrong parameter type"),
+        (FusionParameters, "on_time_jump", "stop", "one of continue, reset"),
+        (TranslatorParameters, "grid_min_height_m", 1.5, "grid_min_height_m < grid_max_height_m"),
+    ],
+)
+def test_a_change_that_makes_no_sense_is_refused_with_the_reason(make_node, kind, name, value, why):
+    node = make_node()
+    declare_parameters(node, kind)
+    refuse_contradictions(node, kind)
+    (result,) = node.set_parameters([Parameter(name, value=value)])
+    assert not result.successful and why in result.reason and "\n" not in result.reason
+    assert read_parameters(node, kind) == kind()
+
+
+def test_values_that_go_together_may_be_changed_together(make_node):
+    node = make_node()
+    declare_parameters(node, FusionParameters)
+    refuse_contradictions(node, FusionParameters)
+    both = [Parameter("min_depth", value=6.0), Parameter("max_depth", value=8.0)]
+    assert node.set_parameters_atomically(both).successful
+    assert read_parameters(node, FusionParameters).min_depth == 6.0
 
 
 def test_ros_tools_are_told_description_and_limits(make_node):

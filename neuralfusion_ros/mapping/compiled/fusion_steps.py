@@ -29,9 +29,6 @@ class CompiledSteps(FusionSteps):
     def make_rays(self, depth_m: torch.Tensor, camera: PinholeCamera) -> RayImage:
         return make_rays(depth_m, camera, self.settings)
 
-    def allocate(self, rays: RayImage, T_world_camera: torch.Tensor) -> int:
-        return self.grid.allocate(band_blocks(self.grid, world_rays(rays, T_world_camera, self.grid.voxel_size_m)))
-
     def extract(self, rays: RayImage, T_world_camera: torch.Tensor) -> torch.Tensor:
         return network_inputs(self.grid, rays, world_rays(rays, T_world_camera, self.grid.voxel_size_m))
 
@@ -40,3 +37,6 @@ class CompiledSteps(FusionSteps):
 
     def integrate(self, rays: RayImage, updates: RayUpdates, T_world_camera: torch.Tensor) -> Touched:
         return integrate_frame(self.grid, rays, updates, T_world_camera, self.settings.max_weight)
+
+    def _band_blocks(self, rays: RayImage, T_world_camera: torch.Tensor) -> torch.Tensor:
+        return band_blocks(self.grid, world_rays(rays, T_world_camera, self.grid.voxel_size_m))

@@ -75,6 +75,7 @@ class Translator:
             self.mesh, self.tsdf, self.occupancy_grid, self.esdf_slice, self.tsdf_slice, self.surface, self.resend,
             sender_is_there=lambda: True,
         )  # fmt: skip
+        self.options = options
         self.work = TranslationWork(self.copy, outputs, options, self.rejections)
 
     def hand_in(self, messages):

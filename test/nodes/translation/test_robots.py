@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from neuralfusion_ros.mapping.tsdf_slice import tsdf_slice
 from neuralfusion_ros.messages.point_cloud import read_point_cloud
 
 VOXEL_M = 0.08  # of `room`
+OCCUPIED_CELL = 100  # of nav_msgs/OccupancyGrid
 
 
 def test_robots_get_grid_distances_and_surface_of_the_map(make, room, wait_until):
@@ -114,3 +117,20 @@ def test_outputs_for_robots_can_be_switched_off(make, room, wait_until, rate, to
     others = {"occupancy_grid", "esdf_slice", "surface", "tsdf_slice"} - {topic}
     wait_until(lambda: not the.work.rounds.waiting and all(getattr(the, other).messages for other in others))
     assert not getattr(the, topic).messages
+    the.work.use(replace(the.options, **{rate: 1000.0}))
+    wait_until(lambda: getattr(the, topic).messages)
+
+
+def test_heights_change_while_the_node_works(make, room, wait_until):
+    the = make(viewers=0, planners=1)
+    the.hand_in(room.messages(0))
+    wait_until(lambda: the.planned(room.sender.sequence - 1))
+    before = the.latest()
+    heights = {"esdf_height_m": -0.5, "grid_min_height_m": 3.0, "grid_max_height_m": 4.0}
+    the.work.use(replace(the.options, **heights))
+    wait_until(lambda: the.planned(room.sender.sequence - 1))
+    grid, esdf, surface = the.latest()
+    assert OCCUPIED_CELL in before[0].data and OCCUPIED_CELL not in grid.data
+    np.testing.assert_allclose(before[1]["z"], 0.5, atol=0.51 * VOXEL_M)
+    np.testing.assert_allclose(esdf["z"], -0.5, atol=0.51 * VOXEL_M)
+    np.testing.assert_array_equal(surface, before[2])

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -91,9 +93,9 @@ def test_other_colours_are_sent_to_all_who_look(make, room, wait_until):
     wait_until(lambda: the.settled(room.sender.sequence - 1))
     expected = the.shown_triangles()
     pictures = []
-    for choice in ("height", "uncertainty", "latent"):
+    for choice in ("uncertainty", "latent", "height"):
         del the.mesh.messages[:]
-        the.work.paint_by(choice)
+        the.work.use(replace(the.options, mesh_colour=choice))
         wait_until(lambda: the.shown_triangles() == expected)
         markers = [marker for message in the.mesh.messages for marker in read_marker_array(message)]
         pictures.append(np.concatenate([its.colours[:, :3] for its in sorted(markers, key=lambda its: its.id)]))
