@@ -94,6 +94,8 @@ class BlockGrid:
         Returns the number of blocks that were refused because the grid is full. Blocks out of the range of
         coordinates (+-2^20) are refused too, and count as one.
         """
+        if len(keys) == 0:
+            return 0
         packed = pack_keys(keys).unique()
         out_of_range = int((packed == OUT_OF_RANGE).sum())
         packed = packed[(packed != OUT_OF_RANGE) & (self.index.find(packed) < 0)]

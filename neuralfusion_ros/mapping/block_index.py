@@ -87,6 +87,14 @@ class BlockIndex:
         self._used += len(packed)
         if 2 * self._used > len(self.slot_key):
             self._grow()
+        if not self._compiled:
+            return self.insert_plainly(packed, rows)
+        from neuralfusion_ros.mapping.compiled.table import insert  # importing numba takes a while
+
+        return insert(self, packed, rows)
+
+    def insert_plainly(self, packed: torch.Tensor, rows: torch.Tensor) -> None:
+        """As insert, in plain torch, where there is room."""
         slot = self._home(packed)
         pending = torch.arange(len(packed), device=packed.device)
         while len(pending):

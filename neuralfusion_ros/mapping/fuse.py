@@ -19,7 +19,7 @@ from neuralfusion_ros.mapping.voxel_state import EVIDENCE_FEATURES, MEAN, WEIGHT
 MAX_CORRECTION_VOXELS = 1.5
 MAX_CONFIDENCE = 2.0
 MAX_VECTOR = 8.0  # of a map's latent vectors too
-_MIN_CONFIDENCE = 0.02
+MIN_CONFIDENCE = 0.02
 HEAD_CHANNELS = 1 + SAMPLES  # a correction, and a confidence per sample
 SAMPLE_FEATURES = 1 + EVIDENCE_FEATURES
 
@@ -69,7 +69,7 @@ def ray_updates(head: torch.Tensor, vectors: torch.Tensor) -> RayUpdates:
     correction, confidence = head[..., 0], head[..., 1:]
     return RayUpdates(
         torch.tanh(correction) * (MAX_CORRECTION_VOXELS / TRUNCATION_VOXELS),
-        _MIN_CONFIDENCE + (MAX_CONFIDENCE - 2 * _MIN_CONFIDENCE) * torch.sigmoid(confidence),
+        MIN_CONFIDENCE + (MAX_CONFIDENCE - 2 * MIN_CONFIDENCE) * torch.sigmoid(confidence),
         vectors.clamp(-MAX_VECTOR, MAX_VECTOR),
     )
 

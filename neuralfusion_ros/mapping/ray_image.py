@@ -50,7 +50,7 @@ class RayImage:
 def make_rays(depth_m: torch.Tensor, camera: PinholeCamera, settings: MapSettings) -> RayImage:
     """Pools a (H, W) depth image in metres (0, NaN or infinity: nothing measured) into a RayImage."""
     depth_m = usable_depth(depth_m, settings)
-    factor = pooling_factor(depth_m, camera, settings.voxel_size_m)
+    factor = pooling_factor(depth_m, camera, settings)
     pooled_camera = camera.pooled(factor)
     depth, tile_features = _pool(depth_m, factor, pooled_camera, settings.voxel_size_m)
     rays = pooled_camera.rays(depth.device)
@@ -66,13 +66,13 @@ def usable_depth(depth_m: torch.Tensor, settings: MapSettings) -> torch.Tensor:
     return torch.where(usable, depth_m, 0.0)
 
 
-def pooling_factor(depth_m: torch.Tensor, camera: PinholeCamera, voxel_size_m: float) -> int:
+def pooling_factor(depth_m: torch.Tensor, camera: PinholeCamera, settings: MapSettings) -> int:
     """Edge of the tiles in pixels that makes rays one voxel apart at the median depth, 1 to MAX_POOLING."""
-    sample = depth_m[::8, ::8]
+    sample = usable_depth(depth_m[::8, ::8], settings)
     sample = sample[sample > 0]
     median_m = float(sample.median()) if len(sample) else 1.0
     largest = min(MAX_POOLING, camera.width // WINDOW, camera.height // WINDOW)
-    return max(1, min(round(camera.fx * voxel_size_m / median_m), largest))
+    return max(1, min(round(camera.fx * settings.voxel_size_m / median_m), largest))
 
 
 def _pool(

@@ -203,7 +203,7 @@ def test_features_do_not_depend_on_the_scale_of_the_world():
 @pytest.mark.parametrize("focal_px", [60.0, 250.0, 600.0])
 def test_rays_are_one_voxel_apart_at_the_median_depth(depth_m, focal_px):
     camera = PinholeCamera(320, 240, focal_px, focal_px, 160.0, 120.0)
-    factor = pooling_factor(torch.full((240, 320), depth_m), camera, VOXEL_M)
+    factor = pooling_factor(torch.full((240, 320), depth_m), camera, MapSettings(voxel_size_m=VOXEL_M))
     wanted = focal_px * VOXEL_M / depth_m
     assert 1 <= factor <= MAX_POOLING
     assert abs(factor - min(max(wanted, 1), MAX_POOLING)) <= 0.5

@@ -6,7 +6,6 @@ Numbers per voxel come in groups of OUTPUTS; the last group is filled up with ze
 
 from __future__ import annotations
 
-from math import exp
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -14,7 +13,8 @@ import torch
 from torch import nn
 
 from neuralfusion_ros.mapping.compiled.jit import kernel
-from neuralfusion_ros.mapping.compiled.vector_sums import OUTPUTS, PLACES, add_products
+from neuralfusion_ros.mapping.compiled.layers import add_hidden, add_rows, begin, grouped, inputs_filled, sigmoid
+from neuralfusion_ros.mapping.compiled.vector_sums import OUTPUTS
 from neuralfusion_ros.mapping.compiled.world_rays import Floats
 from neuralfusion_ros.mapping.translate import TranslatorNetwork
 
@@ -34,24 +34,11 @@ class Layers(NamedTuple):
     head_biases: Floats  # (K, OUTPUTS)
 
 
-def grouped(outputs: torch.Tensor) -> torch.Tensor:
-    """(width, ...) to (groups, ..., OUTPUTS)."""
-    filled = torch.cat((outputs, outputs.new_zeros(-len(outputs) % OUTPUTS, *outputs.shape[1:])))
-    return filled.unflatten(0, (-1, OUTPUTS)).movedim(1, -1).contiguous()
-
-
 @torch.no_grad()
 def lay_out(network: TranslatorNetwork, offsets: torch.Tensor) -> Layers:
     """The weights of the layers for points at (K, 3) offsets, in voxels."""
-    missing = -network.width % OUTPUTS
-
-    def inputs_filled(weight: torch.Tensor) -> torch.Tensor:
-        """(..., width + F) with zeros between the hidden values and the features."""
-        hidden, features = weight[..., : network.width], weight[..., network.width :]
-        return torch.cat((hidden, weight.new_zeros(*weight.shape[:-1], missing), features), dim=-1)
-
     hidden_layers = [cast(nn.Linear, layer) for layer in network.hidden]
-    weights = torch.stack([grouped(inputs_filled(layer.weight)) for layer in hidden_layers])
+    weights = torch.stack([grouped(inputs_filled(layer.weight, network.width)) for layer in hidden_layers])
     biases, heads, head_biases = [], [], []
     for offset in offsets:
         layers = zip(hidden_layers, network.inside.shifts, strict=True)
@@ -60,7 +47,7 @@ def lay_out(network: TranslatorNetwork, offsets: torch.Tensor) -> Layers:
         weight, bias = network.heads.weight.clone(), network.heads.bias.clone()
         weight[0] += offset @ network.inside.slope.weight
         bias[0] += offset @ network.inside.slope.bias
-        heads.append(grouped(inputs_filled(weight))[0])
+        heads.append(grouped(inputs_filled(weight, network.width))[0])
         head_biases.append(grouped(bias)[0])
     parts = (weights, torch.stack(biases), torch.stack(heads), torch.stack(head_biases))
     return Layers(*(part.numpy() for part in parts))
@@ -70,49 +57,26 @@ def lay_out(network: TranslatorNetwork, offsets: torch.Tensor) -> Layers:
 def decide(layers: Layers, k: int, n: int, context: Floats, features: Floats, hidden: Floats) -> Floats:
     """Signed distance (in truncations) and occupancy at the k-th point of n voxels: [0, :n, :2] of what it returns.
 
-    context: (groups, N, OUTPUTS) of the neighbourhoods. features: (N, F) of the voxels. N is a multiple of PLACES and
-    at least n. hidden: (2, groups, N, OUTPUTS) to work in; the result is one of its halves.
+    context: (groups, N, OUTPUTS) of the neighbourhoods. features: (N, F) of the voxels. N is at least
+    n + PLACES - 1. hidden: (2, groups, N, OUTPUTS) to work in; the result is one of its halves.
     """
     before = context
     for layer in range(len(layers.weights)):
         after = hidden[layer & 1]
         for group in range(len(context)):
             weights, inside = layers.weights[layer, group], len(context) * OUTPUTS
-            _begin(after[group], n, layers.biases[k, layer, group])
-            _add_hidden(after[group], n, before, weights[:inside])
-            _add_rows(after[group], n, features, weights[inside:])
+            begin(after[group], n, layers.biases[k, layer, group])
+            add_hidden(after[group], n, before, weights[:inside])
+            add_rows(after[group], n, features, weights[inside:])
             gelu(after[group], n)
         before = after
     heads = hidden[len(layers.weights) & 1]
-    _begin(heads[0], n, layers.head_biases[k])
-    _add_hidden(heads[0], n, before, layers.head_weights[k])
+    begin(heads[0], n, layers.head_biases[k])
+    add_hidden(heads[0], n, before, layers.head_weights[k])
     for i in range(n):
         distance = _distance(features[i, 0], features[i, 1], features[i, 2], heads[0, i, 0], heads[0, i, 2])
-        heads[0, i, 0], heads[0, i, 1] = distance, _sigmoid(heads[0, i, 1])
+        heads[0, i, 0], heads[0, i, 1] = distance, sigmoid(heads[0, i, 1])
     return heads
-
-
-@kernel
-def _begin(sums: Floats, n: int, bias: Floats) -> None:
-    for i in range(n):
-        for j in range(OUTPUTS):
-            sums[i, j] = bias[j]
-
-
-@kernel
-def _add_hidden(sums: Floats, n: int, groups: Floats, weights: Floats) -> None:
-    for group in range(len(groups)):
-        _add_rows(sums, n, groups[group], weights[group * OUTPUTS : (group + 1) * OUTPUTS])
-
-
-@kernel
-def _add_rows(sums: Floats, n: int, rows: Floats, weights: Floats) -> None:
-    """sums[i] += rows[i] @ weights for i < n."""
-    length = rows.shape[1]
-    steps = length * np.arange(PLACES)
-    for i in range(0, n, PLACES):
-        at, inputs = sums[i:].ctypes.data, rows[i:].ctypes.data
-        add_products(at, inputs, steps.ctypes.data, 1, 0, length, weights.ctypes.data)
 
 
 @kernel
@@ -135,11 +99,6 @@ def _distance(
     """TranslatorNetwork.decide: between the two means of the evidence, then moved by delta."""
     one, most = np.float32(1), np.float32(0.98)
     band = mean if weight > 0 else carved
-    base = min(max(carved + _sigmoid(gate) * (band - carved), -most), most)
-    moved = np.float32(2) * _sigmoid(np.float32(2) * delta) - one  # tanh
+    base = min(max(carved + sigmoid(gate) * (band - carved), -most), most)
+    moved = np.float32(2) * sigmoid(np.float32(2) * delta) - one  # tanh
     return (base + moved) / (one + base * moved)  # tanh(atanh(base) + delta)
-
-
-@kernel
-def _sigmoid(x: np.float32) -> np.float32:
-    return np.float32(1) / (np.float32(1) + np.float32(exp(-x)))

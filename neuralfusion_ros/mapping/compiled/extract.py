@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from neuralfusion_ros.mapping.block_grid import BlockGrid
+from neuralfusion_ros.mapping.block_grid import BLOCK_VOXELS, BlockGrid
 from neuralfusion_ros.mapping.compiled.evidence import LOG1P_THIRD, evidence_features
 from neuralfusion_ros.mapping.compiled.half import to_float
 from neuralfusion_ros.mapping.compiled.jit import kernel
+from neuralfusion_ros.mapping.compiled.prefetch import prefetch
 from neuralfusion_ros.mapping.compiled.table import Table, find, pack, table_of
 from neuralfusion_ros.mapping.compiled.threads import in_threads
 from neuralfusion_ros.mapping.compiled.world_rays import RAYS, Floats, WorldRays
@@ -22,6 +23,8 @@ from neuralfusion_ros.mapping.extract import SAMPLES, TRUNCATION_VOXELS
 from neuralfusion_ros.mapping.fuse import SAMPLE_FEATURES
 from neuralfusion_ros.mapping.ray_image import RAY_FEATURES, RayImage
 from neuralfusion_ros.mapping.voxel_state import MEAN, WEIGHT
+
+_AHEAD = 16  # rays whose voxels are loaded while others are looked at
 
 
 def network_inputs(grid: BlockGrid, rays: RayImage, world: WorldRays) -> torch.Tensor:
@@ -48,30 +51,67 @@ def _network_inputs(
     inputs: Floats,
 ) -> None:
     """values: (n_blocks, 512, C) halves. inputs: zeros, written for rays with a measurement."""
-    for ray in range(len(rays.depth_m)):
-        if not rays.depth_m[ray] > 0:
+    where = np.empty((_AHEAD, SAMPLES), np.int64)
+    for first in range(0, len(rays.depth_m), _AHEAD):
+        end = min(first + _AHEAD, len(rays.depth_m))
+        for ray in range(first, end):
+            if rays.depth_m[ray] > 0:
+                _find_voxels(values, table, rays, ray, where[ray - first])
+        for ray in range(first, end):
+            if rays.depth_m[ray] > 0:
+                for feature in range(RAY_FEATURES):
+                    inputs[ray, feature] = ray_features[ray, feature]
+                _describe_samples(values, rays, ray, where[ray - first], log1p_third, inputs[ray])
+
+
+@kernel
+def _voxel(rays: WorldRays, ray: int, sample: int) -> tuple[int, int, int]:
+    """Coordinates of the voxel in which a sample lies."""
+    step = np.float32(sample - TRUNCATION_VOXELS)
+    x = int(np.floor(rays.points[ray, 0] + rays.directions[ray, 0] * step))
+    y = int(np.floor(rays.points[ray, 1] + rays.directions[ray, 1] * step))
+    z = int(np.floor(rays.points[ray, 2] + rays.directions[ray, 2] * step))
+    return x, y, z
+
+
+@kernel
+def _find_voxels(
+    values: npt.NDArray[np.uint16], table: Table, rays: WorldRays, ray: int, where: npt.NDArray[np.int64]
+) -> None:
+    """Writes the row of each sample's voxel in the flattened pool, -1 where there is none, and has its state loaded."""
+    block_x, block_y, block_z, block = 0, 0, 0, -2  # none looked up yet
+    for sample in range(SAMPLES):
+        x, y, z = _voxel(rays, ray, sample)
+        if block == -2 or x >> 3 != block_x or y >> 3 != block_y or z >> 3 != block_z:
+            block_x, block_y, block_z = x >> 3, y >> 3, z >> 3
+            block = find(table, pack(block_x, block_y, block_z))
+        where[sample] = -1
+        if block >= 0:
+            where[sample] = block * BLOCK_VOXELS + (((x & 7) << 6) | ((y & 7) << 3) | (z & 7))
+            prefetch(values.ctypes.data + where[sample] * values.shape[2] * values.itemsize)
+
+
+@kernel
+def _describe_samples(
+    values: npt.NDArray[np.uint16],
+    rays: WorldRays,
+    ray: int,
+    where: npt.NDArray[np.int64],
+    log1p_third: Floats,
+    inputs: Floats,
+) -> None:
+    """Writes the features of the samples that lie in the map."""
+    for sample in range(SAMPLES):
+        if where[sample] < 0:
             continue
-        for feature in range(RAY_FEATURES):
-            inputs[ray, feature] = ray_features[ray, feature]
-        block_x, block_y, block_z, block = 0, 0, 0, -2  # none looked up yet
-        for sample in range(SAMPLES):
-            step = np.float32(sample - TRUNCATION_VOXELS)
-            x = int(np.floor(rays.points[ray, 0] + rays.directions[ray, 0] * step))
-            y = int(np.floor(rays.points[ray, 1] + rays.directions[ray, 1] * step))
-            z = int(np.floor(rays.points[ray, 2] + rays.directions[ray, 2] * step))
-            if block == -2 or x >> 3 != block_x or y >> 3 != block_y or z >> 3 != block_z:
-                block_x, block_y, block_z = x >> 3, y >> 3, z >> 3
-                block = find(table, pack(block_x, block_y, block_z))
-            if block < 0:
-                continue
-            distance = (
-                (np.float32(x) + np.float32(0.5) - rays.points[ray, 0]) * rays.normals[ray, 0]
-                + (np.float32(y) + np.float32(0.5) - rays.points[ray, 1]) * rays.normals[ray, 1]
-                + (np.float32(z) + np.float32(0.5) - rays.points[ray, 2]) * rays.normals[ray, 2]
-            ) / np.float32(TRUNCATION_VOXELS)
-            voxel = ((x & 7) << 6) | ((y & 7) << 3) | (z & 7)
-            first = RAY_FEATURES + sample * SAMPLE_FEATURES
-            _sample_features(values[block, voxel], distance, log1p_third, inputs[ray, first:])
+        x, y, z = _voxel(rays, ray, sample)
+        distance = (
+            (np.float32(x) + np.float32(0.5) - rays.points[ray, 0]) * rays.normals[ray, 0]
+            + (np.float32(y) + np.float32(0.5) - rays.points[ray, 1]) * rays.normals[ray, 1]
+            + (np.float32(z) + np.float32(0.5) - rays.points[ray, 2]) * rays.normals[ray, 2]
+        ) / np.float32(TRUNCATION_VOXELS)
+        state = values[where[sample] // BLOCK_VOXELS, where[sample] % BLOCK_VOXELS]
+        _sample_features(state, distance, log1p_third, inputs[RAY_FEATURES + sample * SAMPLE_FEATURES :])
 
 
 @kernel

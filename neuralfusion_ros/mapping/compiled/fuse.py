@@ -1,93 +1,184 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Step 2, fuse, on a CPU: the layers of FusionNetwork with their weights laid out for it.
-
-Matrix products stay with torch. The depthwise convolutions are compiled: they are memory-bound, and the layout that
-the products want, channels last, is not the one that torch is fast with.
-"""
+"""Step 2, fuse, compiled: FusionNetwork image row by image row, with its weights laid out for vector_sums."""
 
 from __future__ import annotations
 
+from typing import NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from neuralfusion_ros.mapping.compiled.jit import kernel
+from neuralfusion_ros.mapping.compiled.layers import add_hidden, add_rows, begin, grouped, inputs_filled, sigmoid
 from neuralfusion_ros.mapping.compiled.threads import in_threads
-from neuralfusion_ros.mapping.compiled.world_rays import RAYS, Floats
-from neuralfusion_ros.mapping.extract import SAMPLES
-from neuralfusion_ros.mapping.fuse import HEAD_CHANNELS, FusionNetwork, Mix, RayUpdates, ray_updates
+from neuralfusion_ros.mapping.compiled.vector_sums import OUTPUTS, PLACES, add_weighted
+from neuralfusion_ros.mapping.compiled.world_rays import Floats
+from neuralfusion_ros.mapping.extract import SAMPLES, TRUNCATION_VOXELS
+from neuralfusion_ros.mapping.fuse import (
+    HEAD_CHANNELS,
+    MAX_CONFIDENCE,
+    MAX_CORRECTION_VOXELS,
+    MAX_VECTOR,
+    MIN_CONFIDENCE,
+    FusionNetwork,
+    Mix,
+    RayUpdates,
+)
 
 _ROWS = 8  # the least that is worth a thread
+
+
+class _Linear(NamedTuple):
+    weight: Floats  # (groups, inputs, OUTPUTS)
+    bias: Floats  # (groups, OUTPUTS)
+
+
+class _Mix(NamedTuple):
+    """The residual block of that name."""
+
+    dilation: int
+    weight: Floats  # (groups, 3, 3, OUTPUTS), across the image
+    bias: Floats  # (groups, OUTPUTS)
+    across_channels: _Linear
 
 
 class CompiledFusion:
     """The same function as the network whose weights it has when it is made, without gradients."""
 
+    @torch.no_grad()
     def __init__(self, network: FusionNetwork) -> None:
         self._latent_channels = network.latent_channels
-        weight, bias = network.leave.weight.detach(), network.leave.bias.detach()
-        self._enter = _Linear(network.enter.weight.detach(), network.enter.bias.detach())
-        self._mix = [_CompiledMix(mix) for mix in network.mix if isinstance(mix, Mix)]
-        self._head = _Linear(weight[:HEAD_CHANNELS], bias[:HEAD_CHANNELS])
-        self._vectors = _Linear(weight[HEAD_CHANNELS:], bias[HEAD_CHANNELS:] + network.sample_codes.detach().flatten())
+        self._groups = -(-network.enter.out_features // OUTPUTS)
+        weight = inputs_filled(network.leave.weight, network.leave.in_features)
+        codes = network.sample_codes.flatten()
+        self._enter = _linear(network.enter.weight, network.enter.bias)
+        self._mix = [_mix_of(cast(Mix, mix)) for mix in network.mix]
+        self._head = _linear(weight[:HEAD_CHANNELS], network.leave.bias[:HEAD_CHANNELS])
+        self._vectors = _linear(weight[HEAD_CHANNELS:], network.leave.bias[HEAD_CHANNELS:] + codes)
 
-    @torch.no_grad()
     def __call__(self, inputs: torch.Tensor) -> RayUpdates:
         """(h, w, RAY_FEATURES + S * SAMPLE_FEATURES) to the updates of h x w rays."""
-        hidden = self._enter(inputs).relu_()
+        h, w = inputs.shape[:2]
+        features = inputs.numpy()
+        hidden, mixed = (np.empty((h, self._groups, w, OUTPUTS), np.float32) for _ in range(2))
+        in_threads(lambda rows: _enter_rows(features[rows], self._enter, hidden[rows]), h, _ROWS)
         for mix in self._mix:
-            hidden = mix(hidden)
-        vectors = self._vectors(hidden).unflatten(-1, (SAMPLES, self._latent_channels))
-        return ray_updates(self._head(hidden), vectors)
+            in_threads(lambda rows: _mix_rows(hidden, mix, rows.start, rows.stop, mixed), h, _ROWS)  # noqa: B023
+            hidden, mixed = mixed, hidden
+        correction, confidence = np.empty((h, w), np.float32), np.empty((h, w, SAMPLES), np.float32)
+        vectors = np.empty((h, w, SAMPLES * self._latent_channels), np.float32)
+
+        def leave(rows: slice) -> None:
+            _head_rows(hidden[rows], self._head, correction[rows], confidence[rows])
+            _vector_rows(hidden[rows], self._vectors, vectors[rows])
+
+        in_threads(leave, h, _ROWS)
+        of_samples = torch.from_numpy(vectors).unflatten(-1, (SAMPLES, self._latent_channels))
+        return RayUpdates(torch.from_numpy(correction), torch.from_numpy(confidence), of_samples)
 
 
-class _Linear:
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
-        self._weight, self._bias = weight.T.contiguous(), bias.clone()
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        rows = x.flatten(end_dim=1)
-        out = rows.new_empty((len(rows), len(self._bias)))
-
-        def multiply(part: slice) -> None:
-            torch.addmm(self._bias, rows[part], self._weight, out=out[part])
-
-        in_threads(multiply, len(rows), RAYS)
-        return out.unflatten(0, x.shape[:2])
+def _linear(weight: torch.Tensor, bias: torch.Tensor) -> _Linear:
+    return _Linear(grouped(weight).numpy(), grouped(bias).numpy())
 
 
-class _CompiledMix:
-    def __init__(self, mix: Mix) -> None:
-        convolution = mix.across_image
-        self._weight = convolution.weight.detach()[:, 0].permute(1, 2, 0).contiguous().numpy()
-        self._bias = convolution.bias.detach().clone().numpy()  # type: ignore[union-attr]
-        self._dilation = int(convolution.dilation[0])
-        self._across_channels = _Linear(mix.across_channels.weight.detach(), mix.across_channels.bias.detach())
-
-    def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
-        mixed = torch.empty_like(hidden)
-        image, out = hidden.numpy(), mixed.numpy()
-        in_threads(
-            lambda rows: _depthwise(image, self._weight, self._bias, self._dilation, rows.start, rows.stop, out),
-            len(image),
-            _ROWS,
-        )
-        return self._across_channels(mixed).relu_().add_(hidden)
+def _mix_of(mix: Mix) -> _Mix:
+    convolution, linear = mix.across_image, mix.across_channels
+    weight, bias = grouped(convolution.weight[:, 0]), grouped(cast(torch.Tensor, convolution.bias))
+    across_channels = _linear(inputs_filled(linear.weight, linear.in_features), linear.bias)
+    return _Mix(int(convolution.dilation[0]), weight.numpy(), bias.numpy(), across_channels)
 
 
 @kernel
-def _depthwise(image: Floats, weight: Floats, bias: Floats, dilation: int, first: int, end: int, out: Floats) -> None:
-    """(h, w, C) image and (3, 3, C) weight to rows first..end of (h, w, C), zeros beyond the border."""
-    height, width, channels = image.shape
+def _enter_rows(inputs: Floats, layer: _Linear, hidden: Floats) -> None:
+    """(h, w, F) inputs to (h, groups, w, OUTPUTS) hidden values."""
+    height, groups, width = hidden.shape[:3]
+    sums = np.empty((width + PLACES, OUTPUTS), np.float32)
+    for v in range(height):
+        for group in range(groups):
+            begin(sums, width, layer.bias[group])
+            add_rows(sums, width, inputs[v], layer.weight[group])
+            after, now = hidden[v, group].reshape(-1), sums.reshape(-1)
+            for k in range(len(after)):
+                after[k] = max(now[k], np.float32(0))
+
+
+@kernel
+def _mix_rows(hidden: Floats, mix: _Mix, first: int, end: int, mixed: Floats) -> None:
+    """Rows first..end of (h, groups, w, OUTPUTS) hidden values through a residual block."""
+    groups, width = hidden.shape[1:3]
+    around, sums = np.empty((groups, width, OUTPUTS), np.float32), np.empty((width + PLACES, OUTPUTS), np.float32)
     for v in range(first, end):
+        for group in range(groups):
+            _depthwise(hidden, v, group, mix, around[group])
+        for group in range(groups):
+            begin(sums, width, mix.across_channels.bias[group])
+            add_hidden(sums, width, around, mix.across_channels.weight[group])
+            after, before, now = mixed[v, group].reshape(-1), hidden[v, group].reshape(-1), sums.reshape(-1)
+            for k in range(len(after)):
+                after[k] = before[k] + max(now[k], np.float32(0))
+
+
+@kernel
+def _depthwise(hidden: Floats, v: int, group: int, mix: _Mix, around: Floats) -> None:
+    """Row v of a 3x3 convolution of every channel by itself, zeros beyond the border. around: (w, OUTPUTS)."""
+    width, reach = len(around), mix.dilation
+    steps, weights = np.empty(9, np.int64), np.empty((9, OUTPUTS), np.float32)
+    begin(around, width, mix.bias[group])
+    row = hidden[v, group].ctypes.data
+    count = -1
+    for u in range(width):
+        if u <= reach or u >= width - reach:  # only here other neighbours lie within the image than before
+            count = _neighbours(hidden, v, u, mix, group, steps, weights)
+        place = row + u * OUTPUTS * hidden.itemsize
+        add_weighted(around[u].ctypes.data, place, steps.ctypes.data, count, weights.ctypes.data)
+
+
+@kernel
+def _neighbours(
+    hidden: Floats, v: int, u: int, mix: _Mix, group: int, steps: npt.NDArray[np.int64], weights: Floats
+) -> int:
+    """Lists the neighbours within the image: steps to them, in floats, and their weights. Returns how many."""
+    height, groups, width = hidden.shape[:3]
+    count = 0
+    for i in range(3):
+        for j in range(3):
+            down, right = (i - 1) * mix.dilation, (j - 1) * mix.dilation
+            if 0 <= v + down < height and 0 <= u + right < width:
+                steps[count] = (down * groups * width + right) * OUTPUTS
+                weights[count] = mix.weight[group, i, j]
+                count += 1
+    return count
+
+
+@kernel
+def _head_rows(hidden: Floats, layer: _Linear, correction: Floats, confidence: Floats) -> None:
+    """Last layer, and ray_updates of mapping/fuse.py: (h, w) corrections and (h, w, S) confidences."""
+    height, width = len(hidden), hidden.shape[2]
+    sums = np.empty((width + PLACES, OUTPUTS), np.float32)
+    least, span = np.float32(MIN_CONFIDENCE), np.float32(MAX_CONFIDENCE - 2 * MIN_CONFIDENCE)
+    largest = np.float32(MAX_CORRECTION_VOXELS / TRUNCATION_VOXELS)
+    for v in range(height):
+        begin(sums, width, layer.bias[0])
+        add_hidden(sums, width, hidden[v], layer.weight[0])
         for u in range(width):
-            for c in range(channels):
-                out[v, u, c] = bias[c]
-            for i in range(3):
-                near_v = v + (i - 1) * dilation
-                if near_v < 0 or near_v >= height:
-                    continue
-                for j in range(3):
-                    near_u = u + (j - 1) * dilation
-                    if near_u < 0 or near_u >= width:
-                        continue
-                    for c in range(channels):
-                        out[v, u, c] += image[near_v, near_u, c] * weight[i, j, c]
+            correction[v, u] = largest * (np.float32(2) * sigmoid(np.float32(2) * sums[u, 0]) - np.float32(1))  # tanh
+            for sample in range(SAMPLES):
+                confidence[v, u, sample] = least + span * sigmoid(sums[u, 1 + sample])
+
+
+@kernel
+def _vector_rows(hidden: Floats, layer: _Linear, vectors: Floats) -> None:
+    """Last layer, and ray_updates of mapping/fuse.py: (h, w, S * L) update vectors."""
+    height, width = len(hidden), hidden.shape[2]
+    sums = np.empty((width + PLACES, OUTPUTS), np.float32)
+    limit = np.float32(MAX_VECTOR)
+    for v in range(height):
+        for part in range(len(layer.bias)):
+            begin(sums, width, layer.bias[part])
+            add_hidden(sums, width, hidden[v], layer.weight[part])
+            place = part * OUTPUTS
+            for u in range(width):
+                now, after = sums[u], vectors[v, u, place : place + OUTPUTS]
+                for o in range(len(after)):
+                    after[o] = min(max(now[o], -limit), limit)

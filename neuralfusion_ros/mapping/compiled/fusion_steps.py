@@ -11,7 +11,7 @@ from neuralfusion_ros.mapping.compiled.extract import network_inputs
 from neuralfusion_ros.mapping.compiled.fuse import CompiledFusion
 from neuralfusion_ros.mapping.compiled.integrate import integrate_frame
 from neuralfusion_ros.mapping.compiled.ray_image import make_rays
-from neuralfusion_ros.mapping.compiled.world_rays import band_blocks, world_rays
+from neuralfusion_ros.mapping.compiled.world_rays import WorldRays, band_blocks, world_rays
 from neuralfusion_ros.mapping.fuse import FusionNetwork, RayUpdates
 from neuralfusion_ros.mapping.fusion_steps import FusionSteps
 from neuralfusion_ros.mapping.integrate import Touched
@@ -25,12 +25,13 @@ class CompiledSteps(FusionSteps):
     def __init__(self, grid: BlockGrid, network: FusionNetwork, settings: MapSettings) -> None:
         super().__init__(grid, network, settings)
         self._fusion = CompiledFusion(network)
+        self._newest: tuple[RayImage, torch.Tensor, WorldRays] | None = None
 
     def make_rays(self, depth_m: torch.Tensor, camera: PinholeCamera) -> RayImage:
         return make_rays(depth_m, camera, self.settings)
 
     def extract(self, rays: RayImage, T_world_camera: torch.Tensor) -> torch.Tensor:
-        return network_inputs(self.grid, rays, world_rays(rays, T_world_camera, self.grid.voxel_size_m))
+        return network_inputs(self.grid, rays, self._world_rays(rays, T_world_camera))
 
     def fuse(self, inputs: torch.Tensor) -> RayUpdates:
         return self._fusion(inputs)
@@ -39,4 +40,11 @@ class CompiledSteps(FusionSteps):
         return integrate_frame(self.grid, rays, updates, T_world_camera, self.settings.max_weight)
 
     def _band_blocks(self, rays: RayImage, T_world_camera: torch.Tensor) -> torch.Tensor:
-        return band_blocks(self.grid, world_rays(rays, T_world_camera, self.grid.voxel_size_m))
+        return band_blocks(self.grid, self._world_rays(rays, T_world_camera))
+
+    def _world_rays(self, rays: RayImage, T_world_camera: torch.Tensor) -> WorldRays:
+        """The rays where the map is, worked out once for a frame."""
+        if self._newest is None or self._newest[0] is not rays or self._newest[1] is not T_world_camera:
+            world = world_rays(rays, T_world_camera, self.grid.voxel_size_m)
+            self._newest = rays, T_world_camera, world
+        return self._newest[2]

@@ -9,6 +9,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+_HALF_BYTES, _FLOAT_BYTES = 2, 4
+
 
 @intrinsic  # type: ignore[untyped-decorator]
 def to_float(_typing_context: Any, _bits: Any) -> Any:
@@ -28,3 +30,30 @@ def to_half(_typing_context: Any, _number: Any) -> Any:
         return builder.bitcast(builder.fptrunc(args[0], ir.HalfType()), ir.IntType(16))
 
     return types.uint16(types.float32), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def move_towards(_typing_context: Any, _halves: Any, _numbers: Any, _gain: Any, places: Any) -> Any:
+    """halves[i] += gain * (numbers[i] - halves[i]), rounded to the nearest half once, for all places at a time.
+
+    halves, numbers: addresses of uint16 bits and of float32. gain: float32. places: a tuple, of which only the length
+    counts.
+    """
+    n, signature = places.count, types.void(types.intp, types.intp, types.float32, places)
+
+    def generate(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        if n == 0:
+            return context.get_dummy_value()
+        halves, numbers = ir.VectorType(ir.HalfType(), n), ir.VectorType(ir.FloatType(), n)
+        state = builder.inttoptr(args[0], halves.as_pointer())
+        stored, wanted = builder.load(state), builder.load(builder.inttoptr(args[1], numbers.as_pointer()))
+        stored.align, wanted.align = _HALF_BYTES, _FLOAT_BYTES
+        gain = ir.Constant(numbers, ir.Undefined)
+        for place in range(n):
+            gain = builder.insert_element(gain, args[2], ir.IntType(32)(place))
+        before = builder.fpext(stored, numbers)
+        moved = builder.fadd(before, builder.fmul(gain, builder.fsub(wanted, before)))
+        builder.store(builder.fptrunc(moved, halves), state).align = _HALF_BYTES
+        return context.get_dummy_value()
+
+    return signature, generate

@@ -13,18 +13,20 @@ import numpy.typing as npt
 import torch
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_VOXELS, BlockGrid, voxel_offsets
-from neuralfusion_ros.mapping.compiled.half import to_float, to_half
+from neuralfusion_ros.mapping.compiled.half import move_towards, to_float, to_half
 from neuralfusion_ros.mapping.compiled.jit import kernel
 from neuralfusion_ros.mapping.compiled.pinhole import Pinhole, pinhole_of
 from neuralfusion_ros.mapping.compiled.threads import in_threads
+from neuralfusion_ros.mapping.compiled.visible_blocks import visible_blocks
 from neuralfusion_ros.mapping.compiled.world_rays import Floats
 from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS
 from neuralfusion_ros.mapping.fuse import RayUpdates
-from neuralfusion_ros.mapping.integrate import NEAREST_M, Touched, visible_blocks
+from neuralfusion_ros.mapping.integrate import NEAREST_M, Touched
 from neuralfusion_ros.mapping.ray_image import RayImage
 from neuralfusion_ros.mapping.voxel_state import FREE, MEAN, N_EVIDENCE, VARIANCE, WEIGHT
 
 _BLOCKS = 32  # the least that is worth a thread
+_CENTRES = voxel_offsets() + 0.5
 
 
 class _Rays(NamedTuple):
@@ -46,7 +48,7 @@ def integrate_frame(
     rows = visible_blocks(grid, rays, T_world_camera)
     rotation, translation = T_world_camera[:3, :3], T_world_camera[:3, 3]
     corners_m = (grid.keys[rows] * grid.block_size_m - translation) @ rotation
-    voxels_m = ((voxel_offsets() + 0.5) * grid.voxel_size_m) @ rotation
+    voxels_m = (_CENTRES * grid.voxel_size_m) @ rotation
     parts = (rays.depth_m, rays.points_m, rays.normals, updates.correction, updates.confidence, updates.vectors)
     depth_m, points_m, normals, correction, confidence, vectors = (part.flatten(end_dim=1).numpy() for part in parts)
     latents = tuple(range(grid.channels - N_EVIDENCE))
@@ -141,9 +143,8 @@ def _merge(
     state[MEAN] = to_half(mean + gain * step)
     state[VARIANCE] = to_half((np.float32(1) - gain) * (to_float(state[VARIANCE]) + gain * step * step))
     state[FREE] = to_half(free * scale)
-    for latent in range(len(rays.latents)):
-        old = to_float(state[N_EVIDENCE + latent])
-        state[N_EVIDENCE + latent] = to_half(old + gain * (rays.vectors[ray, sample, latent] - old))
+    latents, vector = state[N_EVIDENCE:].ctypes.data, rays.vectors[ray, sample].ctypes.data
+    move_towards(latents, vector, gain, rays.latents)
 
 
 @kernel

@@ -23,7 +23,6 @@ from neuralfusion_ros.mapping.ray_image import (
     WINDOW,
     RayImage,
     pooling_factor,
-    usable_depth,
 )
 from neuralfusion_ros.mapping.settings import MapSettings
 
@@ -35,8 +34,7 @@ _PADDING = RING_DILATION  # of the pooled image, so that no window leaves it
 
 def make_rays(depth_m: torch.Tensor, camera: PinholeCamera, settings: MapSettings) -> RayImage:
     """As the function of the same name in mapping/ray_image.py, on the CPU."""
-    depth_m = usable_depth(depth_m, settings)
-    factor = pooling_factor(depth_m, camera, settings.voxel_size_m)
+    factor = pooling_factor(depth_m, camera, settings)
     pooled = camera.pooled(factor)
     size = (pooled.height, pooled.width)
     depth = np.zeros((size[0] + 2 * _PADDING, size[1] + 2 * _PADDING), np.float32)
@@ -44,7 +42,12 @@ def make_rays(depth_m: torch.Tensor, camera: PinholeCamera, settings: MapSetting
     features = np.zeros((*size, RAY_FEATURES), np.float32)
     voxel_size_m = np.float32(settings.voxel_size_m)
     image, pinhole = depth_m.numpy(), pinhole_of(pooled)
-    in_threads(lambda rows: _pool(image, factor, voxel_size_m, rows.start, rows.stop, depth, features), size[0], _ROWS)
+    usable_m = (np.float32(settings.min_depth_m), np.float32(settings.max_depth_m))
+    in_threads(
+        lambda rows: _pool(image, usable_m, factor, voxel_size_m, rows.start, rows.stop, depth, features),
+        size[0],
+        _ROWS,
+    )
     in_threads(
         lambda rows: _describe(depth, pinhole, voxel_size_m, rows.start, rows.stop, points, normals, features),
         size[0],
@@ -56,14 +59,24 @@ def make_rays(depth_m: torch.Tensor, camera: PinholeCamera, settings: MapSetting
 
 @kernel
 def _pool(
-    depth_m: Floats, factor: int, voxel_size_m: np.float32, first: int, end: int, depth: Floats, features: Floats
+    depth_m: Floats,
+    usable_m: tuple[np.float32, np.float32],
+    factor: int,
+    voxel_size_m: np.float32,
+    first: int,
+    end: int,
+    depth: Floats,
+    features: Floats,
 ) -> None:
-    """Writes rows first..end. depth: (h + 2 padding, w + 2 padding) zeros. features: (h, w, RAY_FEATURES) zeros."""
-    tile = np.empty(factor * factor, np.float32)
+    """Writes rows first..end. usable_m: smallest and largest depth. depth: (h + 2 padding, w + 2 padding) zeros.
+
+    features: (h, w, RAY_FEATURES) zeros.
+    """
+    tile = np.empty(factor * factor + 1, np.float32)
     area = np.float32(factor * factor)
     for v in range(first, end):
         for u in range(features.shape[1]):
-            n_valid = _measured(depth_m, v * factor, u * factor, factor, tile)
+            n_valid = _measured(depth_m, usable_m, v * factor, u * factor, factor, tile)
             if n_valid < max(np.float32(1), np.float32(MIN_VALID_SHARE) * area):
                 continue
             median = _median(tile[:n_valid])
@@ -92,14 +105,16 @@ def _pool(
 
 
 @kernel
-def _measured(depth_m: Floats, first_v: int, first_u: int, factor: int, tile: Floats) -> int:
-    """Puts the measured depths of a tile to the front of `tile`; returns how many there are."""
+def _measured(
+    depth_m: Floats, usable_m: tuple[np.float32, np.float32], first_v: int, first_u: int, factor: int, tile: Floats
+) -> int:
+    """usable_depth of the reference: puts what is usable of a tile to the front of `tile`; returns how much it is."""
     n = 0
     for v in range(first_v, first_v + factor):
         for u in range(first_u, first_u + factor):
-            if depth_m[v, u] > 0:
-                tile[n] = depth_m[v, u]
-                n += 1
+            depth = depth_m[v, u]
+            tile[n] = depth  # without a branch: the next one takes its place if it is not usable
+            n += int((depth > 0) & (depth >= usable_m[0]) & (depth <= usable_m[1]))
     return n
 
 

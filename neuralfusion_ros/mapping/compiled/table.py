@@ -39,6 +39,20 @@ def find_keys(index: BlockIndex, keys: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(rows)
 
 
+def insert(index: BlockIndex, packed: torch.Tensor, rows: torch.Tensor) -> None:
+    """As BlockIndex.insert, where there is room."""
+    _insert(table_of(index), packed.contiguous().numpy(), rows.contiguous().numpy())
+
+
+@kernel
+def _insert(table: Table, packed: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> None:
+    for i in range(len(packed)):
+        slot = _home(packed[i], len(table.slot_key))
+        while table.slot_key[slot] != EMPTY:
+            slot = (slot + 1) & (len(table.slot_key) - 1)
+        table.slot_key[slot], table.slot_row[slot] = packed[i], rows[i]
+
+
 @kernel
 def _find_packed(table: Table, packed: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> None:
     for i in range(len(packed)):

@@ -10,10 +10,11 @@ import numpy.typing as npt
 import torch
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, BlockGrid
-from neuralfusion_ros.mapping.compiled.decide import Layers, decide, gelu, grouped, lay_out
+from neuralfusion_ros.mapping.compiled.decide import Layers, decide, gelu, lay_out
 from neuralfusion_ros.mapping.compiled.evidence import LOG1P_THIRD, evidence_features
 from neuralfusion_ros.mapping.compiled.half import to_float
 from neuralfusion_ros.mapping.compiled.jit import kernel
+from neuralfusion_ros.mapping.compiled.layers import grouped
 from neuralfusion_ros.mapping.compiled.table import Table, find, pack, table_of
 from neuralfusion_ros.mapping.compiled.threads import in_threads
 from neuralfusion_ros.mapping.compiled.vector_sums import OUTPUTS, PLACES, add_products

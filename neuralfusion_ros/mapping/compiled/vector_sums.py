@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The innermost loop of a convolution, written in LLVM's vectors.
+"""The innermost loops of convolutions, written in LLVM's vectors.
 
 Compiled from Python the sums would go to memory and back at every step. Here they stay in registers, and every weight
-that is loaded serves two places.
+that is loaded serves several places. The sizes are those that are fastest with 16 registers of 256 bits.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-PLACES = 2
-OUTPUTS = 32
+PLACES = 4
+OUTPUTS = 16
 _LANES = 8
 _VECTORS = OUTPUTS // _LANES
 
@@ -56,6 +56,34 @@ def _generate(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
                 product = builder.fmul(value, weight, flags=_FUSED)
                 builder.store(builder.fadd(builder.load(register), product, flags=_FUSED), register)
         builder.store(builder.add(builder.load(row), _COUNT(_VECTORS)), row)
+    for n, register in enumerate(registers):
+        builder.store(builder.load(register), builder.gep(sums, [_COUNT(n)])).align = _FLOAT_BYTES
+    return context.get_dummy_value()
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def add_weighted(_typing_context: Any, _sums: Any, _inputs: Any, _steps: Any, _count: Any, _weights: Any) -> Any:
+    """sums[o] += inputs[steps[n] + o] * weights[n, o], over n < count.
+
+    sums, inputs, steps, weights: addresses of (OUTPUTS,) sums, of inputs, of (count,) int64, and of (count, OUTPUTS)
+    weights. Numbers are float32; steps are counted in them.
+    """
+    return types.void(*[types.intp] * 5), _generate_weighted
+
+
+def _generate_weighted(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+    sums, inputs, steps, count, weights = args
+    sums, weights = (builder.inttoptr(address, _VECTOR.as_pointer()) for address in (sums, weights))
+    inputs = builder.inttoptr(inputs, _FLOAT.as_pointer())
+    steps = builder.inttoptr(steps, _COUNT.as_pointer())
+    registers = [cgutils.alloca_once_value(builder, _load(builder, sums, n)) for n in range(_VECTORS)]
+    with cgutils.for_range(builder, count) as term:
+        here = builder.gep(inputs, [builder.load(builder.gep(steps, [term.index]))])
+        vectors = builder.bitcast(here, _VECTOR.as_pointer())
+        for n, register in enumerate(registers):
+            weight = _load(builder, weights, builder.add(builder.mul(term.index, _COUNT(_VECTORS)), _COUNT(n)))
+            product = builder.fmul(_load(builder, vectors, n), weight, flags=_FUSED)
+            builder.store(builder.fadd(builder.load(register), product, flags=_FUSED), register)
     for n, register in enumerate(registers):
         builder.store(builder.load(register), builder.gep(sums, [_COUNT(n)])).align = _FLOAT_BYTES
     return context.get_dummy_value()

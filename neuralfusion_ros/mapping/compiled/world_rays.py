@@ -85,7 +85,7 @@ def _missing_blocks(
     table: Table, world: WorldRays, missing: npt.NDArray[np.int32], is_new: npt.NDArray[np.bool_]
 ) -> None:
     is_new[:] = False
-    last_x, last_y, last_z = np.float32(np.nan), np.float32(np.nan), np.float32(np.nan)
+    last = np.full((_BAND_STEPS, 3), np.nan, np.float32)  # of each step: most rays are in the block of the ray before
     for ray in range(len(world.depth_m)):
         if not world.depth_m[ray] > 0:
             continue
@@ -94,9 +94,9 @@ def _missing_blocks(
             x = np.floor((world.points[ray, 0] + world.directions[ray, 0] * step) / np.float32(BLOCK_SIZE))
             y = np.floor((world.points[ray, 1] + world.directions[ray, 1] * step) / np.float32(BLOCK_SIZE))
             z = np.floor((world.points[ray, 2] + world.directions[ray, 2] * step) / np.float32(BLOCK_SIZE))
-            if x == last_x and y == last_y and z == last_z:
+            if x == last[k, 0] and y == last[k, 1] and z == last[k, 2]:
                 continue
-            last_x, last_y, last_z = x, y, z
+            last[k, 0], last[k, 1], last[k, 2] = x, y, z
             if find(table, pack(int(x), int(y), int(z))) < 0:
                 missing[ray, k, 0], missing[ray, k, 1], missing[ray, k, 2] = np.int32(x), np.int32(y), np.int32(z)
                 is_new[ray, k] = True

@@ -3,10 +3,11 @@
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuralfusion_ros.mapping.compiled.half import to_float, to_half
+from neuralfusion_ros.mapping.compiled.half import move_towards, to_float, to_half
 from neuralfusion_ros.mapping.compiled.jit import kernel
 
 Halves = npt.NDArray[np.uint16]
@@ -23,6 +24,11 @@ def _decode(bits: Halves, numbers: Floats) -> None:
 def _encode(numbers: Floats, bits: Halves) -> None:
     for i in range(len(numbers)):
         bits[i] = to_half(numbers[i])
+
+
+@kernel
+def _move(halves: Halves, numbers: Floats, gain: np.float32, places: tuple[int, ...]) -> None:
+    move_towards(halves.ctypes.data, numbers.ctypes.data, gain, places)
 
 
 def decoded(bits: Halves) -> Floats:
@@ -89,3 +95,16 @@ def test_any_bits_of_single_precision():
 @given(st.lists(st.floats(width=32), min_size=1))
 def test_encoding_equals_numpys(numbers):
     assert_encoded_as_numpy_does(np.array(numbers, np.float32))
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 4, 8, 12, 16])
+def test_several_at_once_move_as_one_by_one(n):
+    rng = np.random.default_rng(n)
+    for gain in (0.0, 1.0, *rng.random(50).astype(np.float32)):
+        before = (8 * rng.standard_normal(n + 1)).astype(np.float16)
+        numbers = (8 * rng.standard_normal(n + 1)).astype(np.float32)
+        old, after = before.astype(np.float32), before.copy()
+        expected = (old + np.float32(gain) * (numbers - old)).astype(np.float16)
+        _move(after.view(np.uint16), numbers, np.float32(gain), tuple(range(n)))
+        np.testing.assert_array_equal(after[:n], expected[:n])
+        assert after[n] == before[n], "nothing beyond the places is written"

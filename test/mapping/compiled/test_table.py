@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.block_index import KEY_LIMIT, OUT_OF_RANGE, BlockIndex, pack_keys
 from neuralfusion_ros.mapping.compiled.jit import kernel
-from neuralfusion_ros.mapping.compiled.table import find_keys, find_packed, pack
+from neuralfusion_ros.mapping.compiled.table import find_keys, find_packed, insert, pack
 
 Integers = npt.NDArray[np.int64]
 
@@ -106,3 +106,17 @@ def test_keys_of_any_shape(dtype):
 def test_an_empty_table_has_nothing():
     asked = torch.tensor([0, 1, OUT_OF_RANGE, 2**62], dtype=torch.int64)
     assert find_packed(BlockIndex(), asked).tolist() == [-1] * 4
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(key, max_size=60, unique=True))
+def test_what_one_way_to_insert_writes_both_ways_to_find_read(keys):
+    packed = pack_keys(torch.tensor(keys, dtype=torch.int64).reshape(-1, 3))
+    packed = packed[packed != OUT_OF_RANGE].unique()
+    rows = torch.arange(len(packed))
+    compiled, plain = BlockIndex(slots=256), BlockIndex(slots=256)
+    insert(compiled, packed, rows)
+    plain.insert_plainly(packed, rows)
+    for index in (compiled, plain):
+        assert torch.equal(find_packed(index, packed), rows)
+        assert torch.equal(index.find_plainly(packed), rows)
