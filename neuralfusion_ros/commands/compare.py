@@ -73,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
         scores = _scored(meshes, reference, advance) if reference else []
         if args.output:
             look = Look(up_axis(args), args.size, viewpoint(args), args.both_sides, args.limit)
-            save_figure(args.output, comparison_figure(names, meshes, look, reference, scores))
-            advance(_DRAWING * len(meshes))
+            figure = comparison_figure(names, meshes, look, reference, scores, lambda: advance(_DRAWING))
+            save_figure(args.output, figure)
     print(_json(args, names, meshes, scores) if args.json else _table(names, meshes, scores))
     return 0
 

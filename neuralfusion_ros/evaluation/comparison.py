@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,11 +53,12 @@ def comparison_figure(
     look: Look,
     reference: Mesh | None = None,
     scores: Sequence[MeshScores] = (),
+    on_panel: Callable[[], None] = lambda: None,
 ) -> Figure:
     """The meshes from one viewpoint that suits all, coloured by height.
 
     With a reference they are coloured by their distance to it, and what lies outside its bounding box, where the scores
-    do not look either, is left out. scores: written below the meshes.
+    do not look either, is left out. scores: written below the meshes. on_panel: called when one of them is drawn.
     """
     # It takes a second, and most of who asks for scores wants no picture.
     from neuralfusion_ros.pictures.side_by_side import Panel, side_by_side
@@ -74,7 +75,10 @@ def comparison_figure(
     else:
         paint = by_distance(distance_function(_triangles(reference)), look.limit_m)
     lines = [score_lines(score) for score in scores] or [()] * len(drawn)
-    panels = [Panel(name, draw(mesh, scene, paint), text) for name, mesh, text in zip(names, drawn, lines, strict=True)]
+    panels = []
+    for name, mesh, text in zip(names, drawn, lines, strict=True):
+        panels.append(Panel(name, draw(mesh, scene, paint), text))
+        on_panel()
     return side_by_side(panels, look.limit_m if reference is not None else None)
 
 
