@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,40 @@ os.environ["ROS_LOG_DIR"] = _log_folder.name
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
 os.environ.setdefault("AMENT_PREFIX_PATH", sys.prefix)
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+_SHARED_MEMORY = Path("/dev/shm")
+_LOCK = "_el"  # Fast DDS locks the file of that name beside a segment for as long as a process uses it
+
+
+def _segments() -> set[str]:
+    """Names of Fast DDS's segments of shared memory, in use or left behind."""
+    return {lock.name.removesuffix(_LOCK) for lock in _SHARED_MEMORY.glob(f"fastdds_*{_LOCK}")}
+
+
+def _remove_segments(names: set[str]) -> None:
+    """Removes those that no process uses: a process that is killed, as some tests do, leaves 70 MB behind."""
+    for name in names:
+        lock = _SHARED_MEMORY / f"{name}{_LOCK}"
+        with suppress(OSError), lock.open() as file:  # in use, or gone meanwhile
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for path in (_SHARED_MEMORY / name, _SHARED_MEMORY / f"sem.{name}_mutex", lock):
+                path.unlink(missing_ok=True)
+
+
+_segments_before = _segments()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Once, after all workers have ended."""
+    if not hasattr(session.config, "workerinput"):
+        _remove_segments(_segments() - _segments_before)
+
+
+@pytest.fixture
+def remove_segments() -> Callable[[set[str]], None]:
+    """Removes segments of shared memory with these names that no process uses."""
+    return _remove_segments
 
 
 @pytest.fixture(scope="session")
