@@ -96,9 +96,11 @@ class BlockGrid:
         """
         if len(keys) == 0:
             return 0
-        packed = pack_keys(keys).unique()
+        packed = self.index.missing(keys)
         out_of_range = int((packed == OUT_OF_RANGE).sum())
-        packed = packed[(packed != OUT_OF_RANGE) & (self.index.find(packed) < 0)]
+        packed = packed[packed != OUT_OF_RANGE]
+        if len(packed) == 0:
+            return out_of_range
         self._reserve(min(self.n_blocks + len(packed), self.max_blocks))
         room = self.max_blocks - self.n_blocks
         refused = out_of_range + max(0, len(packed) - room)

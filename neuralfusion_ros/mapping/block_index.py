@@ -82,6 +82,19 @@ class BlockIndex:
             pending = pending[(found != key) & (found != EMPTY)]
         return rows
 
+    def missing(self, keys: torch.Tensor) -> torch.Tensor:
+        """(N, 3) block coordinates to the packed keys of those that are not in the table, each once and in order."""
+        if not self._compiled:
+            return self.missing_plainly(keys)
+        from neuralfusion_ros.mapping.compiled.table import missing
+
+        return missing(self, keys)
+
+    def missing_plainly(self, keys: torch.Tensor) -> torch.Tensor:
+        """As missing, in plain torch."""
+        packed = pack_keys(keys).unique()
+        return packed[self.find_plainly(packed) < 0]
+
     def insert(self, packed: torch.Tensor, rows: torch.Tensor) -> None:
         """Adds (N,) distinct packed keys that are not in the table yet, with their (N,) rows."""
         self._used += len(packed)

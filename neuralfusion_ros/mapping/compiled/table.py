@@ -39,6 +39,34 @@ def find_keys(index: BlockIndex, keys: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(rows)
 
 
+def missing(index: BlockIndex, keys: torch.Tensor) -> torch.Tensor:
+    """As BlockIndex.missing."""
+    wanted = keys.to(torch.int64).contiguous().numpy()
+    seen = np.full(1 << max(4, (2 * len(wanted)).bit_length()), EMPTY, np.int64)
+    found = np.empty(len(wanted), np.int64)
+    count = _missing(table_of(index), wanted, seen, found)
+    return torch.from_numpy(found[:count]).sort().values
+
+
+@kernel
+def _missing(
+    table: Table, keys: npt.NDArray[np.int64], seen: npt.NDArray[np.int64], found: npt.NDArray[np.int64]
+) -> int:
+    """seen: free slots, a power of two and more than there are keys. found: (N,), written in the order of `keys`."""
+    count = 0
+    for i in range(len(keys)):
+        packed = pack(keys[i, 0], keys[i, 1], keys[i, 2])
+        if find(table, packed) >= 0:
+            continue
+        slot = _home(packed, len(seen))
+        while seen[slot] != EMPTY and seen[slot] != packed:
+            slot = (slot + 1) & (len(seen) - 1)
+        if seen[slot] == EMPTY:
+            seen[slot], found[count] = packed, packed
+            count += 1
+    return count
+
+
 def insert(index: BlockIndex, packed: torch.Tensor, rows: torch.Tensor) -> None:
     """As BlockIndex.insert, where there is room."""
     _insert(table_of(index), packed.contiguous().numpy(), rows.contiguous().numpy())

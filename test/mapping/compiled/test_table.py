@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.block_index import KEY_LIMIT, OUT_OF_RANGE, BlockIndex, pack_keys
 from neuralfusion_ros.mapping.compiled.jit import kernel
-from neuralfusion_ros.mapping.compiled.table import find_keys, find_packed, insert, pack
+from neuralfusion_ros.mapping.compiled.table import find_keys, find_packed, insert, missing, pack
 
 Integers = npt.NDArray[np.int64]
 
@@ -120,3 +120,14 @@ def test_what_one_way_to_insert_writes_both_ways_to_find_read(keys):
     for index in (compiled, plain):
         assert torch.equal(find_packed(index, packed), rows)
         assert torch.equal(index.find_plainly(packed), rows)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(key, max_size=60), st.lists(key, max_size=60))
+def test_what_is_missing_is_found_once(known, asked):
+    index = BlockIndex(slots=256)
+    present = pack_keys(torch.tensor(known, dtype=torch.int64).reshape(-1, 3)).unique()
+    present = present[present != OUT_OF_RANGE]
+    index.insert(present, torch.arange(len(present)))
+    keys = torch.tensor(asked + known[::2] + asked[::3], dtype=torch.int64).reshape(-1, 3)
+    assert torch.equal(missing(index, keys), index.missing_plainly(keys))
