@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 _REMEMBERED = 512
+_RATE_WINDOW_S = 5.0
 
 
 class Durations:
@@ -29,6 +31,22 @@ class Durations:
         """Milliseconds within which that share was done; 0 when there is none yet."""
         ms = list(self._ms)
         return round(float(np.percentile(ms, percent)), 1) if ms else 0.0
+
+
+class Rate:
+    """How often something happens, from a count that is looked at now and then. For one thread."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def of(self, count: int) -> float:
+        """Times per second in the last few seconds; 0 when it is looked at for the first time."""
+        now_s = time.monotonic()
+        self._seen.append((now_s, count))
+        while len(self._seen) > 2 and self._seen[1][0] < now_s - _RATE_WINDOW_S:
+            self._seen.popleft()
+        first_s, first = self._seen[0]
+        return round((count - first) / (now_s - first_s), 1) if now_s > first_s else 0.0
 
 
 @dataclass

@@ -33,7 +33,7 @@ from neuralfusion_ros.nodes.pose_inputs import PoseInputs
 from neuralfusion_ros.nodes.qos import BLOCKS_DEPTH, reliable
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.run_node import check_arguments, run_node
-from neuralfusion_ros.nodes.services import create_trigger, done, failed
+from neuralfusion_ros.nodes.services import done, failed
 from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 
 
@@ -46,6 +46,15 @@ class FusionNode(MappingNode):
         self._rejections = Rejections(self.get_logger())
         self._paused = False
         self._last_line = ""
+        self.offer(
+            {
+                "reset": lambda: self._work.reset(),
+                "pause": lambda: self._pause(True),
+                "resume": lambda: self._pause(False),
+                "save_map": lambda: self._with_map_file(self._work.save_map),
+                "load_map": lambda: self._with_map_file(self._work.load_map),
+            }
+        )
 
     def set_up(self) -> None:
         self._options = read_parameters(self, FusionParameters)
@@ -75,15 +84,6 @@ class FusionNode(MappingNode):
         self._report.begin()
         self._paused = False
         self._subscribe()
-        jobs: dict[str, Callable[[], Future[str]]] = {
-            "reset": self._work.reset,
-            "pause": lambda: self._pause(True),
-            "resume": lambda: self._pause(False),
-            "save_map": lambda: self._with_map_file(self._work.save_map),
-            "load_map": lambda: self._with_map_file(self._work.load_map),
-        }
-        for name, job in jobs.items():
-            self.keep(create_trigger(self, f"~/{name}", job), self.destroy_service)
         if self._options.statistics_period_s > 0:
             period_s = self._options.statistics_period_s
             timer = self.create_timer(period_s, self._log_statistics, clock=self.steady_clock)
@@ -100,7 +100,7 @@ class FusionNode(MappingNode):
         del self._work, self._report, self._model, self._poses
 
     def report(self) -> Report:
-        problem = "" if self._paused else self._report.problem()
+        problem = "" if self._paused else self._report.problem() or self._work.emptiness()
         model = {"device": self._device, "model": self._model.name, "model_sha256": self._model.sha256}
         return Report(problem, values={"paused": self._paused, **self._report.values(), **model})
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from neuralfusion_ros.nodes.camera_input import CameraInput
+from neuralfusion_ros.nodes.diagnostics import Rate
 from neuralfusion_ros.nodes.fusion_work import FusionWork
 from neuralfusion_ros.nodes.rejections import Rejections
 
@@ -24,6 +25,7 @@ class FusionReport:
     def __init__(self, work: FusionWork, rejections: Rejections, full_name: Callable[[str], str]) -> None:
         self._work, self._rejections, self._full_name = work, rejections, full_name
         self._begin_s = time.monotonic()
+        self._received_rate, self._integrated_rate = Rate(), Rate()
 
     def begin(self) -> None:
         """From now on frames are expected."""
@@ -47,6 +49,9 @@ class FusionReport:
         if not camera.has_camera_info:
             return self._silence(self._full_name(camera.info_topic))
         what = f"no frame of {camera.name}".removesuffix(" of ")
+        waiting = camera.queue.oldest()
+        if waiting is not None and waiting.missing is not None:
+            return f"{what} could be used, {waiting.missing.reason}: {waiting.missing.detail}"
         why = self._rejections.last_of(camera.name) or self._rejections.last
         return f"{what} could be used, {why}" if why else f"{what} is done yet"
 
@@ -61,7 +66,9 @@ class FusionReport:
         age_s = "" if newest_s is None else f"{time.monotonic() - newest_s:.1f}"
         return {
             "received": self._received(),
+            "received_hz": self._received_rate.of(self._received()),
             "integrated": work.integrated,
+            "integrated_hz": self._integrated_rate.of(work.integrated),
             "rejected": _rejected(counts).total(),
             **{f"rejected.{reason}": count for reason, count in sorted(_rejected(counts).items())},
             "dropped": counts[DROPPED],

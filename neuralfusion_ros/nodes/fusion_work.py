@@ -22,6 +22,7 @@ from neuralfusion_ros.nodes.worker import Worker
 
 _MESSAGES_AT_ONCE = 8
 _RECEIVERS_LAG_S = 0.01
+_IN_VAIN = 5  # frames without a block before it is told
 
 
 class FusionWork:
@@ -49,7 +50,7 @@ class FusionWork:
             camera.on_restart = self._restart
         self._publishing = Schedule(parameters.publish_rate_hz)
         self.integrated = self.blocks_refused = self.blocks_dropped = self.newest_ns = 0
-        self.n_blocks = self.map_bytes = 0
+        self.n_blocks = self.map_bytes = self._used_in_vain = 0
         self._map_changed = False
         self.durations = Durations()
         self._worker = Worker(self._step, rejections.unexpected)
@@ -117,6 +118,14 @@ class FusionWork:
 
         return self._worker.submit(job)
 
+    def emptiness(self) -> str:
+        """Why frames are used and the map is empty all the same, or nothing."""
+        if self._used_in_vain < _IN_VAIN:
+            return ""
+        bounds = self._options.map_bounds.strip()
+        why = f"all they see is outside map_bounds '{bounds}'" if bounds else "see blocks_refused and max_map_bytes"
+        return f"frames are used, but the map stays empty: {why}"
+
     def camera_viewer_came(self) -> None:
         """Somebody new wants to see where the cameras are."""
         self._display.renew()
@@ -182,6 +191,7 @@ class FusionWork:
         self.newest_ns = frame.stamp_ns
         self._map_changed = True
         self._note_size()
+        self._used_in_vain = 0 if self.n_blocks else self._used_in_vain + 1
         self.blocks_dropped += result.blocks_dropped
         if result.blocks_refused:
             self.blocks_refused += result.blocks_refused

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +23,7 @@ from neuralfusion_ros.nodes.declared_parameters import declare_parameters, refus
 from neuralfusion_ros.nodes.diagnostics import Report, diagnostic_array
 from neuralfusion_ros.nodes.parameters import CommonParameters
 from neuralfusion_ros.nodes.ros_parameter import ParameterError
+from neuralfusion_ros.nodes.services import create_trigger, failed
 from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 
 BAD_INPUT = 2
@@ -72,6 +75,16 @@ class MappingNode(LifecycleNode):
     @abstractmethod
     def report(self) -> Report:
         """What the set-up node tells on /diagnostics."""
+
+    def offer(self, services: Mapping[str, Callable[[], Future[str]]]) -> None:
+        """Trigger services that answer in every state of the node; the work is done while it is active."""
+        for name, job in services.items():
+            create_trigger(self, f"~/{name}", partial(self._when_active, job))
+
+    def _when_active(self, job: Callable[[], Future[str]]) -> Future[str]:
+        if self.is_active:
+            return job()
+        return failed(RuntimeError(f"The node is {self._state_name()}, not active: nothing was done."))
 
     def keep(self, entity: Any, destroy: Callable[[Any], Any]) -> Any:
         """Has an entity destroyed when the node is deactivated; returns it."""

@@ -21,6 +21,7 @@ from neuralfusion_ros.mapping.surface_map import SurfaceMap
 from neuralfusion_ros.messages.latent_blocks import decode_blocks
 from neuralfusion_ros.messages.stamps import NS_PER_S
 from neuralfusion_ros.nodes.bounded_queue import BoundedQueue
+from neuralfusion_ros.nodes.diagnostics import Rate
 from neuralfusion_ros.nodes.latent_copy import LatentCopy
 from neuralfusion_ros.nodes.mesh_painter import MeshPainter
 from neuralfusion_ros.nodes.mesh_stream import MeshStream
@@ -65,8 +66,8 @@ class Outputs:
 class TranslationWork:
     """Callbacks hand in what they receive and what is to be done; the map is touched by the worker alone.
 
-    resends: how often a full resend was asked for. whole_map: the topics that show all of it in one message. worker:
-    the thread that does it all.
+    received: messages. resends: how often a full resend was asked for. whole_map: the topics that show all of it in
+    one message. worker: the thread that does it all.
     """
 
     def __init__(
@@ -85,7 +86,8 @@ class TranslationWork:
         }
         self._asked_s = 0.0
         self.inbox: BoundedQueue[bytes] = BoundedQueue(_MAX_WAITING_MESSAGES)
-        self.resends = 0
+        self.resends = self.received = 0
+        self._received_rate = Rate()
         self._starts = self._refills = self._mesh_ns = 0
         self._new_mesh_viewer = self._new_tsdf_viewer = False
         self.mesh_is_old = self._hold = False
@@ -101,6 +103,7 @@ class TranslationWork:
 
     def add_message(self, data: bytes) -> None:
         """Queues a serialised block message."""
+        self.received += 1
         if self.inbox.put(data) is not None:
             self._rejections.reject("queue_full", "The blocks come faster than they can be stored.")
         self.worker.wake()
@@ -140,6 +143,8 @@ class TranslationWork:
     def values(self) -> dict[str, Any]:
         """What /diagnostics shows."""
         return {
+            "received": self.received,
+            "received_hz": self._received_rate.of(self.received),
             "waiting_messages": len(self.inbox),
             "waiting_blocks": self.rounds.waiting,
             "lag_s": self._lag_s(),

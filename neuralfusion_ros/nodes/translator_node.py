@@ -29,7 +29,6 @@ from neuralfusion_ros.nodes.qos import BLOCKS_DEPTH, latched, reliable
 from neuralfusion_ros.nodes.rehearsal import rehearse
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.run_node import check_arguments, run_node
-from neuralfusion_ros.nodes.services import create_trigger
 from neuralfusion_ros.nodes.translation_work import Outputs, TranslationWork
 
 _MESH_DEPTH, _TSDF_DEPTH = 100, 20
@@ -41,6 +40,7 @@ class TranslatorNode(MappingNode):
     def __init__(self) -> None:
         super().__init__("translator_node", TranslatorParameters)
         self._rejections = Rejections(self.get_logger())
+        self.offer({"save_mesh": self._save_mesh})
 
     def set_up(self) -> None:
         self._options = read_parameters(self, TranslatorParameters)
@@ -71,7 +71,6 @@ class TranslatorNode(MappingNode):
             lambda: blocks.get_publisher_count() > 0,
         )
         self._work = TranslationWork(self._copy, outputs, self._options, self._rejections)
-        self.keep(create_trigger(self, "~/save_mesh", self._save_mesh), self.destroy_service)
         self._work.start()
 
     def halt(self) -> None:
@@ -102,10 +101,10 @@ class TranslatorNode(MappingNode):
         topic = self.resolve_topic_name("latent_blocks")
         if self._copy.wrong_model:
             return self._rejections.last
+        if self.count_publishers(topic) == 0:
+            return f"nobody publishes {topic}" + (" any more" if self._copy.complete else "")
         if self._copy.complete:
             return ""
-        if self.count_publishers(topic) == 0:
-            return f"nobody publishes {topic}"
         return f"waiting for the whole map on {topic}"
 
     def _whole_map_publisher(self, kind: type[Any], name: str, qos: QoSProfile) -> Publisher:

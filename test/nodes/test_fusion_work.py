@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +25,7 @@ from neuralfusion_ros.messages.markers import ADD, DELETE, read_marker_array
 from neuralfusion_ros.nodes.block_sender import BlockSender
 from neuralfusion_ros.nodes.camera_display import CameraDisplay
 from neuralfusion_ros.nodes.camera_input import CameraInput
+from neuralfusion_ros.nodes.fusion_report import FusionReport
 from neuralfusion_ros.nodes.fusion_work import FusionWork
 from neuralfusion_ros.nodes.parameters import FusionParameters
 from neuralfusion_ros.nodes.pose_source import TopicPoses
@@ -452,3 +454,31 @@ def test_sending_may_be_switched_off_and_on(make, wait_until):
     assert not the.publisher.messages
     the.work.use(replace(FusionParameters(), publish_rate_hz=1000.0))
     wait_until(lambda: the.publisher.messages)
+
+
+def test_frames_that_leave_the_map_empty_are_told(make, wait_until):
+    the = make(map_bounds="100 100 100 101 101 101")
+    the.mapper.grid.allocate = lambda keys: 0
+    for number in range(4):
+        send(the, S + number)
+    wait_until(lambda: the.work.integrated == 4)
+    assert the.work.emptiness() == ""
+    send(the, 2 * S)
+    wait_until(lambda: the.work.integrated == 5)
+    assert the.work.emptiness().endswith("all they see is outside map_bounds '100 100 100 101 101 101'")
+    del the.mapper.grid.allocate
+    send(the, 3 * S)
+    wait_until(lambda: the.work.integrated == 6)
+    assert the.work.emptiness() == ""
+
+
+def test_what_a_waiting_frame_waits_for_is_told(make, wait_until, monkeypatch):
+    monkeypatch.setattr("neuralfusion_ros.nodes.fusion_report._PATIENCE_S", 0.0)
+    the = make(max_wait_for_pose_s=60.0)
+    report = FusionReport(the.work, the.rejections, lambda name: name)
+    the.source.newest_image_s = time.monotonic() + 60.0
+    the.second.newest_s = time.monotonic() + 60.0
+    the.poses.add(S, np.eye(4))
+    send(the, 2 * S, pose=False)
+    wait_until(lambda: the.source.queue.oldest().missing is not None)
+    assert report.problem().startswith("no frame could be used, no_pose: no pose at 2.000000 s")
