@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class NotWritable(OSError):
-    """A file cannot be written. The message is one line that says which and why."""
+    """A file or folder cannot be written. The message is one line that says which and why."""
 
 
 @contextmanager
@@ -26,6 +26,16 @@ def new_file(target: Path) -> Iterator[Path]:
         raise
     finally:
         aside.unlink(missing_ok=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing. Raises NotWritable."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotWritable(f"folder {folder} cannot be made: there is a file of that name") from None
+    except OSError as error:
+        raise NotWritable(f"folder {folder} cannot be made: {error.strerror}") from error
 
 
 def check_writable(target: Path, suffix: str) -> None:

@@ -154,8 +154,8 @@ def test_a_changed_parameter_is_read(make_node):
     node = make_node(name="translator_node")
     declare_parameters(node, TranslatorParameters)
     refuse_contradictions(node, TranslatorParameters)
-    node.set_parameters([Parameter("mesh_path", value="other.ply"), Parameter("mesh_rate_hz", value=3.0)])
-    assert read_parameters(node, TranslatorParameters) == TranslatorParameters(mesh_path="other.ply", mesh_rate_hz=3.0)
+    node.set_parameters([Parameter("mesh_name", value="other"), Parameter("mesh_rate_hz", value=3.0)])
+    assert read_parameters(node, TranslatorParameters) == TranslatorParameters(mesh_name="other", mesh_rate_hz=3.0)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +169,8 @@ def test_a_changed_parameter_is_read(make_node):
         (FusionParameters, "map_bounds", "0 0 0 1 -1 1", "min < max along every axis"),
         (FusionParameters, "map_bounds", 3.0, "Wrong parameter type"),
         (FusionParameters, "on_time_jump", "stop", "one of continue, reset"),
+        (FusionParameters, "map_name", "../evil", "map_name must be 1 to 100 letters"),
+        (TranslatorParameters, "mesh_name", "", "mesh_name must be 1 to 100 letters"),
         (TranslatorParameters, "grid_min_height_m", 1.5, "grid_min_height_m < grid_max_height_m"),
     ],
 )
