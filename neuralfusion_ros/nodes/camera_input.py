@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import CameraInfo, Image
 
+from neuralfusion_ros.mapping.block_grid import OutOfReach, check_reach
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.poses import Matrix, NoPose
 from neuralfusion_ros.mapping.rectification import rectify
@@ -183,10 +184,14 @@ class CameraInput:
 
     def _pose_of(self, frame: DepthFrame) -> Matrix:
         try:
-            return self._poses.at(frame.stamp_ns + self._offset_ns, frame.frame_id)
+            T_world_camera = self._poses.at(frame.stamp_ns + self._offset_ns, frame.frame_id)
+            check_reach(T_world_camera, self._options.voxel_size)
+            return T_world_camera
         except NoPose as error:
             kind = _NotYet if error.may_still_come else BadMessage
             raise kind("no_pose", str(error)) from None
+        except OutOfReach as error:
+            raise BadMessage("pose", f"The pose is out of reach: {error}.") from None
 
     def _refuse(self, frame: DepthFrame, problem: Exception) -> None:
         """Counts the frame, unless it was dropped and counted in the meantime."""

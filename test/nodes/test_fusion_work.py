@@ -239,6 +239,16 @@ def test_a_pose_that_jumps_is_refused_until_it_comes_back(make, wait_until):
     assert "moved 2.600 m and turned 0.000 rad since the last frame used; allowed are 0.5 m" in the.log.lines[0]
 
 
+def test_a_pose_out_of_reach_is_refused_and_does_not_count_as_the_last_one(make, wait_until):
+    the = make(max_pose_jump_m=0.5)
+    for number, x in enumerate((0.0, 1e9, 0.1)):
+        the.poses.add(S + number, shifted(x))
+        send(the, S + number, pose=False)
+    wait_until(lambda: the.work.integrated == 2)
+    assert the.rejections.counts == {"pose": 1}
+    assert "The pose is out of reach: the camera is at (1e+09, 0, 0) m" in the.log.lines[0]
+
+
 @pytest.mark.parametrize("way", ["reset", "resume", "begin again"])
 def test_the_user_or_a_new_lap_may_move_the_camera(make, wait_until, way):
     the = make(max_pose_jump_rad=0.1, max_pose_jump_m=0.1)
