@@ -114,8 +114,8 @@ def frames_are_connected(snapshot: Snapshot) -> str | None:
     target = str(snapshot.parameters.get("global_frame", ""))
     kind = _pose_type(snapshot)
     if kind is not None:
-        frame = snapshot.inputs[kind].frame_id
-        if frame in ("", target) or not target:
+        frame = frame_name(snapshot.inputs[kind].frame_id)
+        if frame in ("", frame_name(target)) or not target:
             return None
         return f"poses are in the frame '{frame}' but the map is in '{target}': set global_frame to '{frame}'"
     camera = frame_name(snapshot.inputs[IMAGE].frame_id)

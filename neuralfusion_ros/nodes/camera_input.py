@@ -86,6 +86,7 @@ class CameraInput:
         self.newest_s: float | None = None
         self._camera_info: CameraInfo | None = None
         self._last_stamp_ns: int | None = None
+        self._last_used_ns: int | None = None
         self._lap = self.restarts = 0
         self.on_restart: Callable[[int, int], None] = self.restart
 
@@ -97,7 +98,7 @@ class CameraInput:
     def begin(self) -> None:
         """Forgets everything that came before."""
         self.queue.take_all()
-        self._camera_info = self._last_stamp_ns = None
+        self._camera_info = self._last_stamp_ns = self._last_used_ns = None
         self.start_lap()
 
     def start_lap(self) -> None:
@@ -109,7 +110,7 @@ class CameraInput:
         self._poses.time_jumped_back(stamp_ns + self._offset_ns)
         self.start_lap()
         self.restarts += 1
-        self._last_stamp_ns = None
+        self._last_stamp_ns = self._last_used_ns = None
         for frame in self.queue.take_all():
             self._reject_dropped(frame)
 
@@ -168,6 +169,8 @@ class CameraInput:
         if self.queue.remove(frame):
             with self._rejections.gate(self.name):
                 self._jump_gate.check(ready.T_world_camera, frame.lap)
+                if frame.restarts == self.restarts:
+                    self._last_used_ns = frame.stamp_ns
                 return ready, 0.0
         return None, 0.0
 
@@ -204,6 +207,8 @@ class CameraInput:
         if last_ns is None or stamp_ns > last_ns:
             return
         if stamp_ns < last_ns - JUMP_BACK_NS:
+            if self._last_used_ns is not None and stamp_ns > self._last_used_ns:
+                return  # time goes on since the last frame used: the stamp of the image before was wrong
             self.on_restart(last_ns, stamp_ns)
             self._last_stamp_ns = stamp_ns
             return

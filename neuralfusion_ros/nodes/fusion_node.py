@@ -115,7 +115,7 @@ class FusionNode(MappingNode):
         options, qos = self._options, INPUT_QOS[self._options.input_qos]
         names = options.camera_names()
         mountings = declare_mountings(self, names, options.camera_mounting) or {"": options.camera_mounting}
-        self._poses = PoseInputs(options, mountings, qos, self._rejections, self._log, wake)
+        self._poses = PoseInputs(options, mountings, qos, self._rejections, wake)
         return [self._make_camera(name, wake) for name in mountings]
 
     def _make_camera(self, name: str, wake: Callable[[], None]) -> CameraInput:

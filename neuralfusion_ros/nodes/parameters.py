@@ -127,7 +127,7 @@ class FusionParameters(CommonParameters):
     on_time_jump: str = parameter(
         "continue",
         "What happens to the map when the stamps of the images go back by more than a second, as when a recording or a "
-        "simulation begins again.",
+        "simulation begins again. One image with a stamp of the future is no such thing.",
         choices=("continue", "reset"),
         read_only=False,
     )

@@ -291,6 +291,23 @@ def test_a_map_may_begin_anew_with_its_recording_once_for_all_cameras(make, wait
     assert the.log.lines == ["time jumped back by 2.0 s; the map begins anew"]
 
 
+@pytest.mark.parametrize("odd_ns", [1000 * S, 100 * 365 * 86400 * S])
+def test_one_stamp_of_the_future_is_no_new_beginning(make, wait_until, odd_ns):
+    the = make(on_time_jump="reset")
+    send(the, 50 * S)
+    wait_until(lambda: the.work.integrated == 1)
+    map_id = the.work.sender.map_id
+    send(the, odd_ns, pose=False)
+    for number in (1, 2):
+        send(the, (50 + number) * S)
+    wait_until(lambda: the.work.integrated == 3)
+    assert the.work.sender.map_id == map_id and the.work.n_blocks == 3 and the.source.restarts == 0
+    assert the.rejections.counts == {"no_pose": 1}
+    send(the, 50 * S)  # no later than the last one used: now it begins again
+    wait_until(lambda: the.work.integrated == 4)
+    assert the.work.sender.map_id != map_id and the.work.n_blocks == 1
+
+
 def test_when_the_worker_lags_the_oldest_frames_are_dropped(make):
     the = make(started=False, max_queue_length=3)
     for number in range(5):

@@ -28,7 +28,6 @@ from neuralfusion_ros.nodes.parameters import (
 from neuralfusion_ros.nodes.pose_inputs import PoseInputs
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.ros_parameter import ParameterError
-from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 
 PRESETS = ["azure_kinect", "gazebo", "oakd", "orbbec", "realsense", "tum", "zed"]
 EVERY_PARAMETER = [(kind, parameter) for kind in NODES.values() for parameter in parameters_of(kind)]
@@ -247,7 +246,5 @@ def test_a_preset_is_accepted_by_the_node(make_node, root, log, name):
     options.map_settings()
     preset = yaml.safe_load((root / "config" / f"{name}.yaml").read_text())["/**/fusion_node"]["ros__parameters"]
     assert {key: getattr(options, key) for key in preset} == preset
-    inputs = PoseInputs(
-        options, {"": options.camera_mounting}, QoSProfile(depth=1), Rejections(log), ThrottledLog(log), print
-    )
+    inputs = PoseInputs(options, {"": options.camera_mounting}, QoSProfile(depth=1), Rejections(log), print)
     assert [topic.name for topic in inputs.topics] == (["pose"] if name == "tum" else ["/tf", "/tf_static"])
