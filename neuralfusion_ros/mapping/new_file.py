@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 
 class NotWritable(OSError):
@@ -46,5 +47,10 @@ def check_writable(target: Path, suffix: str) -> None:
         raise NotWritable(f"{target} cannot be written: there is no folder {target.parent}")
     if target.is_dir():
         raise NotWritable(f"{target} cannot be written: it is a folder")
-    if not os.access(target.parent, os.W_OK):
-        raise NotWritable(f"{target} cannot be written: no permission to write in {target.parent}")
+    try:  # permissions alone do not tell: a folder may be read-only, full or none that takes files
+        TemporaryFile(dir=target.parent).close()
+    except PermissionError:
+        raise NotWritable(f"{target} cannot be written: no permission to write in {target.parent}") from None
+    except OSError as error:
+        text = f"folder {target.parent} takes no new file: {error.strerror}"
+        raise NotWritable(f"{target} cannot be written: {text}") from error
