@@ -217,6 +217,8 @@ def _not_active(snapshot: Snapshot, node: str) -> str | None:
     state = said.last.get("state", "unknown")
     if state == "active":
         return None
+    if state == "finalized":
+        return f"{node} is finalized, it was shut down for good: start it anew"
     steps = "activate" if state == "inactive" else "configure, then activate"
     return f"{node} is {state}, not active: {steps} it with ros2 lifecycle set, or start it with autostart"
 

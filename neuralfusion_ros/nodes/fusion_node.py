@@ -22,7 +22,7 @@ from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.nodes.block_sender import BlockSender, model_hash
 from neuralfusion_ros.nodes.camera_display import CameraDisplay
 from neuralfusion_ros.nodes.camera_input import CameraInput, is_rectified, topic_of
-from neuralfusion_ros.nodes.declared_parameters import declare_mountings, read_parameters
+from neuralfusion_ros.nodes.declared_parameters import declare_mountings, read_parameters, warn_of_unknown
 from neuralfusion_ros.nodes.diagnostics import Report
 from neuralfusion_ros.nodes.fusion_report import FusionReport
 from neuralfusion_ros.nodes.fusion_work import FusionWork
@@ -115,6 +115,7 @@ class FusionNode(MappingNode):
         options, qos = self._options, INPUT_QOS[self._options.input_qos]
         names = options.camera_names()
         mountings = declare_mountings(self, names, options.camera_mounting) or {"": options.camera_mounting}
+        warn_of_unknown(self, mountings=True)
         self._poses = PoseInputs(options, mountings, qos, self._rejections, wake)
         return [self._make_camera(name, wake) for name in mountings]
 

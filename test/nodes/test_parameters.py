@@ -17,6 +17,7 @@ from neuralfusion_ros.nodes.declared_parameters import (
     declare_parameters,
     read_parameters,
     refuse_contradictions,
+    warn_of_unknown,
 )
 from neuralfusion_ros.nodes.parameter_files import markdown_text, yaml_text
 from neuralfusion_ros.nodes.parameters import (
@@ -236,6 +237,27 @@ def test_every_camera_has_a_mounting_of_its_own_or_the_common_one(make_node):
         assert declare_mountings(node, ["front", "rear"], "1 2 3 0 0 0 1") == expected
     with pytest.raises(ParameterError, match="side"):
         declare_mountings(make_node("-p", "side.camera_mounting:=5"), ["side"], "")
+
+
+def test_a_parameter_that_is_misspelt_is_told_once_with_the_right_name(make_node, tmp_path, log, monkeypatch):
+    text = "/**:\n  ros__parameters:\n    on_time_jmp: reset\n    qos_overrides: {x: {publisher: {depth: 1}}}\n"
+    (tmp_path / "parameters.yaml").write_text(text)
+    words = ("voxel_sise:=0.1", "front.camera_mounting:=tf", "reer.camera_mounting:=tf", "use_sim_time:=true", "q:=1")
+    node = make_node("--params-file", str(tmp_path / "parameters.yaml"), *(w for x in words for w in ("-p", x)))
+    monkeypatch.setattr(node, "get_logger", lambda: log)
+    declare_parameters(node, FusionParameters)
+    warn_of_unknown(node)
+    assert log.lines == [
+        "there is no parameter on_time_jmp, it is ignored: did you mean on_time_jump?",
+        "there is no parameter q, it is ignored: `ros2 param list` shows those there are",
+        "there is no parameter voxel_sise, it is ignored: did you mean voxel_size?",
+    ]
+    del log.lines[:]
+    declare_mountings(node, ["front", "rear"], "")
+    warn_of_unknown(node, mountings=True)
+    assert log.lines == [
+        "there is no parameter reer.camera_mounting, it is ignored: did you mean rear.camera_mounting?"
+    ]
 
 
 @pytest.mark.parametrize("name", PRESETS)
