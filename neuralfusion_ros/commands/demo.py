@@ -118,7 +118,7 @@ def _parameters(args: argparse.Namespace, mesh: Path) -> tuple[dict[str, float |
     """Of the fusion node and of the translator node."""
     common: dict[str, float | str] = {"model": args.model, "device": args.device}
     fusion = {"voxel_size": args.voxel_size, "max_depth": args.max_depth, **_PATIENT}
-    return common | fusion, common | {"mesh_path": str(mesh)}
+    return common | fusion, common | {"map_directory": str(mesh.parent), "mesh_name": mesh.stem}
 
 
 def _written_mesh(path: Path) -> Mesh:

@@ -114,8 +114,8 @@ def frames_are_connected(snapshot: Snapshot) -> str | None:
     target = str(snapshot.parameters.get("global_frame", ""))
     kind = _pose_type(snapshot)
     if kind is not None:
-        frame = snapshot.inputs[kind].frame_id
-        if frame in ("", target) or not target:
+        frame = frame_name(snapshot.inputs[kind].frame_id)
+        if frame in ("", frame_name(target)) or not target:
             return None
         return f"poses are in the frame '{frame}' but the map is in '{target}': set global_frame to '{frame}'"
     camera = frame_name(snapshot.inputs[IMAGE].frame_id)
@@ -217,6 +217,8 @@ def _not_active(snapshot: Snapshot, node: str) -> str | None:
     state = said.last.get("state", "unknown")
     if state == "active":
         return None
+    if state == "finalized":
+        return f"{node} is finalized, it was shut down for good: start it anew"
     steps = "activate" if state == "inactive" else "configure, then activate"
     return f"{node} is {state}, not active: {steps} it with ros2 lifecycle set, or start it with autostart"
 

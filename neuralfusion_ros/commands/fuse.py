@@ -18,6 +18,7 @@ from neuralfusion_ros.commands.progress import progress
 from neuralfusion_ros.commands.read_ahead import read_ahead
 from neuralfusion_ros.datasets.open_recording import open_recording
 from neuralfusion_ros.datasets.recording import Frame, Recording, RecordingError
+from neuralfusion_ros.mapping.block_grid import OutOfReach
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.mapping.mesh_file import write_mesh
 from neuralfusion_ros.mapping.meshing import Mesh
@@ -103,14 +104,18 @@ def _fuse(recording: Recording, every: int, mapper: Mapper) -> tuple[FrameStatis
     with progress("fusing", -(-len(recording) // every)) as advance:
         for frame in read_ahead(frames):
             start = time.perf_counter()
-            result = mapper.integrate(frame.depth_m, frame.T_world_camera, recording.camera)
+            advance()
+            try:
+                result = mapper.integrate(frame.depth_m, frame.T_world_camera, recording.camera)
+            except OutOfReach:
+                statistics.rejected["pose out of reach"] += 1
+                continue
             if result.rays:
                 statistics.ms.append(1000 * (time.perf_counter() - start))
                 poses.append(frame.T_world_camera)
             else:
                 statistics.rejected["no depth in range"] += 1
             statistics.blocks_refused += result.blocks_refused
-            advance()
     statistics.rejected.update(recording.rejected)
     if not poses:
         raise CommandError(f"{recording.name}: no frame could be integrated; rejected frames: {statistics.reasons()}")

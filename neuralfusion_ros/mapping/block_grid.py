@@ -11,12 +11,33 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from neuralfusion_ros.mapping.block_index import OUT_OF_RANGE, BlockIndex, pack_coordinates, pack_keys, unpack_keys
+from neuralfusion_ros.mapping.block_index import (
+    KEY_LIMIT,
+    OUT_OF_RANGE,
+    BlockIndex,
+    pack_coordinates,
+    pack_keys,
+    unpack_keys,
+)
 from neuralfusion_ros.mapping.block_regions import BlockRegions
 from neuralfusion_ros.mapping.compiled import can_compile
 
 BLOCK_SIZE = 8
 BLOCK_VOXELS = BLOCK_SIZE**3
+
+
+class OutOfReach(ValueError):
+    """A camera is too far away to be mapped. The message is one line that says where it is and how far it may be."""
+
+
+def check_reach(T_world_camera: npt.NDArray[np.float64], voxel_size_m: float) -> None:
+    """Raises OutOfReach when the (4, 4) pose is so far away that blocks around it could have no coordinates."""
+    reach_m = KEY_LIMIT // 2 * BLOCK_SIZE * voxel_size_m  # the other half is for what the camera sees
+    position_m = T_world_camera[:3, 3]
+    if np.abs(position_m).max() > reach_m:
+        at, reach = ", ".join(f"{x:.6g}" for x in position_m), f"{reach_m:.6g}"
+        text = f"with voxels of {voxel_size_m:g} m a map reaches to {reach} m from its origin along every axis"
+        raise OutOfReach(f"the camera is at ({at}) m, but {text}")
 
 
 class BlockGrid:

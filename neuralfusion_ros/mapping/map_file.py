@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from neuralfusion_ros.mapping.block_grid import BLOCK_VOXELS
 from neuralfusion_ros.mapping.block_index import KEY_LIMIT
 from neuralfusion_ros.mapping.new_file import new_file
-from neuralfusion_ros.mapping.voxel_state import FREE, VARIANCE, WEIGHT
+from neuralfusion_ros.mapping.voxel_state import FREE, VARIANCE, WEIGHT, n_channels
 
 MAP_SUFFIX = ".nfmap"
 _FORMAT, _VERSION = "neuralfusion latent map", "1"
@@ -72,9 +72,21 @@ def read_map(path: Path) -> StoredMap:
         raise MapFileError(f"map {path} has version {facts.get('version')}, this package reads {_VERSION}")
     if facts.pop("checksum", "") != _checksum(tensors, facts):
         raise MapFileError(f"map {path} is damaged: its checksum is wrong")
-    keys, values = tensors["keys"], tensors["values"]
-    _check(path, keys, values)
-    return StoredMap(keys, values, float(facts["voxel_size_m"]), facts["model_sha256"], facts["frame_id"])
+    stored = _stored_map(path, tensors, facts)
+    _check(path, stored.keys, stored.values)
+    return stored
+
+
+def _stored_map(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, str]) -> StoredMap:
+    """A file with a right checksum may still have been made by another program."""
+    missing = {"keys", "values"} - tensors.keys() | {"voxel_size_m", "model_sha256", "frame_id"} - facts.keys()
+    if missing:
+        raise MapFileError(f"map {path} lacks {', '.join(sorted(missing))}")
+    try:
+        voxel_size_m = float(facts["voxel_size_m"])
+    except ValueError:
+        raise MapFileError(f"map {path} has a voxel size that is no number: {facts['voxel_size_m']!r}") from None
+    return StoredMap(tensors["keys"], tensors["values"], voxel_size_m, facts["model_sha256"], facts["frame_id"])
 
 
 def _checksum(tensors: dict[str, torch.Tensor], facts: dict[str, str]) -> str:
@@ -83,14 +95,15 @@ def _checksum(tensors: dict[str, torch.Tensor], facts: dict[str, str]) -> str:
         digest.update(f"{name}={facts[name]}\n".encode())
     for name in sorted(tensors):
         digest.update(f"{name} {tuple(tensors[name].shape)}\n".encode())
-        digest.update(tensors[name].numpy().tobytes())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes())  # numpy has not every type
     return digest.hexdigest()
 
 
 def _check(path: Path, keys: torch.Tensor, values: torch.Tensor) -> None:
-    """A file with a right checksum may still have been made by another program."""
-    fits = keys.ndim == 2 and keys.shape[1] == 3 and keys.dtype == torch.int32 and values.dtype == torch.float16
-    if not (fits and values.ndim == 3 and values.shape[:2] == (len(keys), BLOCK_VOXELS)):
+    """The tensors are those of a map."""
+    fits = keys.ndim == 2 and keys.shape[1] == 3 and keys.dtype == torch.int32
+    fits &= values.ndim == 3 and values.shape[:2] == (len(keys), BLOCK_VOXELS) and values.dtype == torch.float16
+    if not fits or values.shape[2] < n_channels(1):
         raise MapFileError(f"map {path} has keys {tuple(keys.shape)} and values {tuple(values.shape)} that do not fit")
     if len(keys) and (int(keys.amin()) <= -KEY_LIMIT or int(keys.amax()) >= KEY_LIMIT):
         raise MapFileError(f"map {path} has a block out of the range of coordinates")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from neuralfusion_ros.mapping.block_grid import BlockGrid
+from neuralfusion_ros.mapping.block_grid import BlockGrid, check_reach
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.compiled import can_compile
 from neuralfusion_ros.mapping.eviction import SPARE_SHARE, are_within, blocks_beyond, longest_unseen
@@ -84,8 +84,8 @@ class Mapper:
 
         depth_m: floating-point, metres along the camera's z axis. T_world_camera: maps points of the camera's optical
         frame into the world, in metres. Raises ValueError when the image does not have the camera's size, is larger
-        than 4096x4096 or holds whole numbers, or when the pose is not a rotation and a translation; the map then stays
-        as it was.
+        than 4096x4096 or holds whole numbers, or when the pose is not a rotation and a translation or (OutOfReach) is
+        more than 2^22 voxels away from the origin; the map then stays as it was.
         """
         pose, depth = self._check(depth_m, T_world_camera, camera)
         self._frame += 1
@@ -228,5 +228,6 @@ class Mapper:
             raise ValueError("the pose must be a finite 4x4 matrix")
         if not is_rigid(T):
             raise ValueError("the pose must be a rotation and a translation, with 0 0 0 1 in its last row")
+        check_reach(T, self.settings.voxel_size_m)
         pose = torch.as_tensor(T, dtype=torch.float32, device=self.device)
         return pose, torch.as_tensor(np.ascontiguousarray(depth, np.float32), device=self.device)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import open3d as o3d
 
 from neuralfusion_ros.mapping.meshing import Mesh
-from neuralfusion_ros.mapping.new_file import NotWritable, new_file
+from neuralfusion_ros.mapping.new_file import NotWritable, check_writable, new_file
 
 SUFFIXES = (".ply", ".obj", ".stl")
 _MAX_HEADER_BYTES = 1 << 16
@@ -30,6 +30,7 @@ class MeshFileError(ValueError):
 
 def write_mesh(path: Path, mesh: Mesh) -> None:
     """Write a binary PLY file, aside and then renamed. Raises NotWritable when that fails."""
+    check_writable(path, ".ply")
     vertices, triangles = o3d.core.Tensor(mesh.vertices), o3d.core.Tensor(mesh.triangles)
     surface = o3d.t.geometry.TriangleMesh(vertices, triangles)
     surface.compute_vertex_normals()

@@ -7,7 +7,6 @@ rectified image is read with P, and D is none of its business; any other image i
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import NamedTuple
 
 from sensor_msgs.msg import CameraInfo
@@ -20,6 +19,10 @@ from neuralfusion_ros.messages.stamps import ns_to_stamp
 # A radial coefficient of this size moves the corner pixel of a wide VGA camera by a few hundredths of a pixel.
 DISTORTION_TOLERANCE = 1e-4
 # Name in ROS -> number of coefficients, in the order of Distortion's fields.
+MAX_COEFFICIENT = 1000.0
+# In edges of the sensor. A focal length of one edge sees 53 degrees; the least that is accepted 178, the most half a
+# degree. The middle of a rectified image may lie outside of it, but not far.
+FOCAL_EDGES, CENTRE_EDGES = (0.01, 100.0), 10.0
 DISTORTION_MODELS = {"plumb_bob": 5, "rational_polynomial": 8}
 
 
@@ -40,19 +43,18 @@ def decode_camera(info: CameraInfo, expected_size: tuple[int, int], rectified: b
     inside the region.
     Raises BadMessage: 'intrinsics' or 'size'.
     """
-    fx, fy, cx, cy = _intrinsics(info, rectified)
+    intrinsics = _intrinsics(info, rectified)
+    fx, fy, cx, cy = intrinsics
     region = _region(info)
     bin_x, bin_y = max(1, info.binning_x), max(1, info.binning_y)
     size = (region.width // bin_x, region.height // bin_y)
     if size != tuple(expected_size) or min(size) == 0:
         detail = "The camera info is for {}x{} pixels, the image has {}x{}.".format(*size, *expected_size)
         raise BadMessage("size", detail)
+    _check_scale(intrinsics, max(info.width, info.height))
     centre_x = (cx - region.x - (bin_x - 1) / 2) / bin_x
     centre_y = (cy - region.y - (bin_y - 1) / 2) / bin_y
-    try:
-        return PinholeCamera(*size, fx / bin_x, fy / bin_y, centre_x, centre_y)
-    except ValueError as error:
-        raise BadMessage("intrinsics", f"The camera info is not usable: {error}.") from None
+    return PinholeCamera(*size, fx / bin_x, fy / bin_y, centre_x, centre_y)
 
 
 def decode_distortion(info: CameraInfo) -> Distortion | None:
@@ -67,7 +69,7 @@ def decode_distortion(info: CameraInfo) -> Distortion | None:
         detail = f"Only {names} distortion can be undone, not '{info.distortion_model}'; send rectified images."
         raise BadMessage("distortion", detail)
     used, others = coefficients[:known], coefficients[known:]
-    if any(value != 0 for value in others) or not all(map(isfinite, used)):
+    if any(value != 0 for value in others) or not all(abs(value) <= MAX_COEFFICIENT for value in used):
         shown = ", ".join(f"{value:g}" for value in coefficients)
         raise BadMessage("distortion", f"These are no coefficients of {info.distortion_model} distortion: {shown}.")
     return Distortion(*used)
@@ -93,6 +95,19 @@ def _intrinsics(info: CameraInfo, rectified: bool) -> tuple[float, float, float,
     if skew != 0:
         raise BadMessage("intrinsics", f"The camera matrix has skew {skew:g}, which a pinhole camera cannot have.")
     return fx, fy, cx, cy
+
+
+def _check_scale(intrinsics: tuple[float, float, float, float], edge: int) -> None:
+    """Raises BadMessage for what no camera has, as from a driver that sends garbage. edge: of the sensor, in pixels."""
+    fx, fy, cx, cy = intrinsics
+    low, high = (edges * edge for edges in FOCAL_EDGES)
+    shown = f"fx={fx:g} fy={fy:g} cx={cx:g} cy={cy:g}"
+    if not (low <= fx <= high and low <= fy <= high):
+        detail = f"fx and fy must lie in {low:g}..{high:g} pixels for a sensor of {edge} pixels"
+        raise BadMessage("intrinsics", f"The camera info is not usable: {detail}, got {shown}.")
+    if not (abs(cx) <= CENTRE_EDGES * edge and abs(cy) <= CENTRE_EDGES * edge):
+        detail = f"cx and cy must lie within {CENTRE_EDGES * edge:g} pixels for a sensor of {edge} pixels"
+        raise BadMessage("intrinsics", f"The camera info is not usable: {detail}, got {shown}.")
 
 
 def _region(info: CameraInfo) -> _Region:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import CameraInfo, Image
 
+from neuralfusion_ros.mapping.block_grid import OutOfReach, check_reach
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.poses import Matrix, NoPose
 from neuralfusion_ros.mapping.rectification import rectify
@@ -85,6 +86,7 @@ class CameraInput:
         self.newest_s: float | None = None
         self._camera_info: CameraInfo | None = None
         self._last_stamp_ns: int | None = None
+        self._last_used_ns: int | None = None
         self._lap = self.restarts = 0
         self.on_restart: Callable[[int, int], None] = self.restart
 
@@ -96,7 +98,7 @@ class CameraInput:
     def begin(self) -> None:
         """Forgets everything that came before."""
         self.queue.take_all()
-        self._camera_info = self._last_stamp_ns = None
+        self._camera_info = self._last_stamp_ns = self._last_used_ns = None
         self.start_lap()
 
     def start_lap(self) -> None:
@@ -108,7 +110,7 @@ class CameraInput:
         self._poses.time_jumped_back(stamp_ns + self._offset_ns)
         self.start_lap()
         self.restarts += 1
-        self._last_stamp_ns = None
+        self._last_stamp_ns = self._last_used_ns = None
         for frame in self.queue.take_all():
             self._reject_dropped(frame)
 
@@ -167,6 +169,8 @@ class CameraInput:
         if self.queue.remove(frame):
             with self._rejections.gate(self.name):
                 self._jump_gate.check(ready.T_world_camera, frame.lap)
+                if frame.restarts == self.restarts:
+                    self._last_used_ns = frame.stamp_ns
                 return ready, 0.0
         return None, 0.0
 
@@ -183,10 +187,14 @@ class CameraInput:
 
     def _pose_of(self, frame: DepthFrame) -> Matrix:
         try:
-            return self._poses.at(frame.stamp_ns + self._offset_ns, frame.frame_id)
+            T_world_camera = self._poses.at(frame.stamp_ns + self._offset_ns, frame.frame_id)
+            check_reach(T_world_camera, self._options.voxel_size)
+            return T_world_camera
         except NoPose as error:
             kind = _NotYet if error.may_still_come else BadMessage
             raise kind("no_pose", str(error)) from None
+        except OutOfReach as error:
+            raise BadMessage("pose", f"The pose is out of reach: {error}.") from None
 
     def _refuse(self, frame: DepthFrame, problem: Exception) -> None:
         """Counts the frame, unless it was dropped and counted in the meantime."""
@@ -199,6 +207,8 @@ class CameraInput:
         if last_ns is None or stamp_ns > last_ns:
             return
         if stamp_ns < last_ns - JUMP_BACK_NS:
+            if self._last_used_ns is not None and stamp_ns > self._last_used_ns:
+                return  # time goes on since the last frame used: the stamp of the image before was wrong
             self.on_restart(last_ns, stamp_ns)
             self._last_stamp_ns = stamp_ns
             return

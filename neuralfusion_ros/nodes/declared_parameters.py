@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -20,6 +21,9 @@ from neuralfusion_ros.nodes.parameters import CommonParameters, parameters_of
 from neuralfusion_ros.nodes.ros_parameter import Parameter, ParameterError, limits_text
 
 P = TypeVar("P")
+
+_MOUNTING = ".camera_mounting"
+_OF_ROS = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
 
 def declare_parameters(node: Node, kind: type[Any]) -> None:
@@ -68,7 +72,7 @@ def declare_mountings(node: Node, cameras: Sequence[str], default: str) -> dict[
     description = ParameterDescriptor(description="As camera_mounting, of this camera.", read_only=True)
     mountings = {}
     for camera in cameras:
-        name = f"{camera}.camera_mounting"
+        name = f"{camera}{_MOUNTING}"
         try:
             if not node.has_parameter(name):
                 node.declare_parameter(name, default, description)
@@ -76,6 +80,21 @@ def declare_mountings(node: Node, cameras: Sequence[str], default: str) -> dict[
             raise ParameterError(str(error)) from error
         mountings[camera] = str(node.get_parameter(name).value)
     return mountings
+
+
+def warn_of_unknown(node: Node, mountings: bool = False) -> None:
+    """One warning for every parameter that was given and that the node does not have, as when it is misspelt.
+
+    mountings: look at the mountings of cameras alone, which are declared when their names are known; by default at all
+    others.
+    """
+    declared = node.get_parameters_by_prefix("")
+    for name in sorted(node._parameter_overrides.keys() - declared.keys()):  # rclpy shows them nowhere else
+        if name.endswith(_MOUNTING) != mountings or name.startswith(_OF_ROS):
+            continue
+        near = get_close_matches(name, declared, 1)
+        hint = f"did you mean {near[0]}?" if near else "`ros2 param list` shows those there are"
+        node.get_logger().warning(f"there is no parameter {name}, it is ignored: {hint}")
 
 
 def descriptor(parameter: Parameter) -> ParameterDescriptor:

@@ -17,23 +17,24 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Empty
 from visualization_msgs.msg import MarkerArray
 
+from neuralfusion_ros.mapping.map_file import MAP_SUFFIX
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.nodes.block_sender import BlockSender, model_hash
 from neuralfusion_ros.nodes.camera_display import CameraDisplay
 from neuralfusion_ros.nodes.camera_input import CameraInput, is_rectified, topic_of
-from neuralfusion_ros.nodes.declared_parameters import declare_mountings, read_parameters
+from neuralfusion_ros.nodes.declared_parameters import declare_mountings, read_parameters, warn_of_unknown
 from neuralfusion_ros.nodes.diagnostics import Report
 from neuralfusion_ros.nodes.fusion_report import FusionReport
 from neuralfusion_ros.nodes.fusion_work import FusionWork
 from neuralfusion_ros.nodes.inputs import INPUT_QOS, Topic, subscribe
-from neuralfusion_ros.nodes.map_storage import map_path
+from neuralfusion_ros.nodes.map_storage import stored_file
 from neuralfusion_ros.nodes.mapping_node import MappingNode, load_model_for
 from neuralfusion_ros.nodes.parameters import FusionParameters
 from neuralfusion_ros.nodes.pose_inputs import PoseInputs
 from neuralfusion_ros.nodes.qos import BLOCKS_DEPTH, reliable
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.run_node import check_arguments, run_node
-from neuralfusion_ros.nodes.services import done, failed
+from neuralfusion_ros.nodes.services import done
 from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 
 
@@ -58,6 +59,7 @@ class FusionNode(MappingNode):
 
     def set_up(self) -> None:
         self._options = read_parameters(self, FusionParameters)
+        self._options.check()
         settings = self._options.map_settings()
         self._model, self._device = load_model_for(self._options)
         cameras = self._make_cameras()
@@ -113,7 +115,8 @@ class FusionNode(MappingNode):
         options, qos = self._options, INPUT_QOS[self._options.input_qos]
         names = options.camera_names()
         mountings = declare_mountings(self, names, options.camera_mounting) or {"": options.camera_mounting}
-        self._poses = PoseInputs(options, mountings, qos, self._rejections, self._log, wake)
+        warn_of_unknown(self, mountings=True)
+        self._poses = PoseInputs(options, mountings, qos, self._rejections, wake)
         return [self._make_camera(name, wake) for name in mountings]
 
     def _make_camera(self, name: str, wake: Callable[[], None]) -> CameraInput:
@@ -146,10 +149,7 @@ class FusionNode(MappingNode):
         return done("Paused: images are ignored." if paused else "Images are used again.")
 
     def _with_map_file(self, job: Callable[[Path], Future[str]]) -> Future[str]:
-        try:
-            return job(map_path(self._options.map_directory, self._options.map_name))
-        except ValueError as error:
-            return failed(error)
+        return job(stored_file(self._options.map_directory, self._options.map_name, MAP_SUFFIX))
 
     def _log_statistics(self) -> None:
         """Once more only if there is news."""

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from neuralfusion_ros.mapping.mapper import Mapper
+from neuralfusion_ros.mapping.new_file import make_folder
 from neuralfusion_ros.messages.stamps import NS_PER_S
 from neuralfusion_ros.nodes.block_sender import BlockSender
 from neuralfusion_ros.nodes.camera_display import CameraDisplay
@@ -98,7 +99,7 @@ class FusionWork:
         """Writes the map to a file."""
 
         def job() -> str:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             self._mapper.save(path, self.sender.frame_id)
             return f"{self.n_blocks} blocks written to {path}."
 

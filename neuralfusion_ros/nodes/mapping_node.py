@@ -19,7 +19,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 
 from neuralfusion_ros.mapping.model import LatentModel, ModelError, load_model
-from neuralfusion_ros.nodes.declared_parameters import declare_parameters, refuse_contradictions
+from neuralfusion_ros.nodes.declared_parameters import declare_parameters, refuse_contradictions, warn_of_unknown
 from neuralfusion_ros.nodes.diagnostics import Report, diagnostic_array
 from neuralfusion_ros.nodes.parameters import CommonParameters
 from neuralfusion_ros.nodes.ros_parameter import ParameterError
@@ -43,8 +43,9 @@ class MappingNode(LifecycleNode):
         super().__init__(name)
         declare_parameters(self, kind)
         refuse_contradictions(self, kind)
+        warn_of_unknown(self)
         self.add_post_set_parameters_callback(self._on_parameters)
-        self._is_set_up = self.is_active = False
+        self._is_set_up = self.is_active = self._is_finalized = False
         self._destroyers: list[Callable[[], Any]] = []
         # Timers of ROS time would stand still while a simulation or a recording is paused.
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
@@ -131,7 +132,7 @@ class MappingNode(LifecycleNode):
         return self._attempt(self.end)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._attempt(self.end)
+        return self._attempt(self._finalize)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._attempt(self.end)
@@ -143,6 +144,10 @@ class MappingNode(LifecycleNode):
     def _activate(self) -> None:
         self.go()
         self.is_active = True
+
+    def _finalize(self) -> None:
+        self.end()
+        self._is_finalized = True
 
     def _stop(self) -> None:
         if self.is_active:
@@ -178,7 +183,9 @@ class MappingNode(LifecycleNode):
         self._diagnostics.publish(diagnostic_array(*names, self.get_clock().now().to_msg(), report))
 
     def _state_name(self) -> str:
-        return "active" if self.is_active else "inactive" if self._is_set_up else "unconfigured"
+        if self._is_set_up:
+            return "active" if self.is_active else "inactive"
+        return "finalized" if self._is_finalized else "unconfigured"
 
 
 def load_model_for(parameters: CommonParameters) -> tuple[LatentModel, torch.device]:

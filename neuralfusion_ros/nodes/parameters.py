@@ -14,6 +14,7 @@ from typing import Any
 from neuralfusion_ros.mapping.settings import MAX_WEIGHT, MapSettings
 from neuralfusion_ros.messages.mesh_colours import COLOURS
 from neuralfusion_ros.nodes.map_bounds import read_bounds
+from neuralfusion_ros.nodes.map_storage import check_name
 from neuralfusion_ros.nodes.ros_parameter import Parameter, ParameterError, parameter
 
 # ROS cannot tell an empty list of strings from one of bytes.
@@ -36,6 +37,10 @@ class CommonParameters:
         unit="bytes",
         minimum=1 << 20,
         maximum=1 << 40,
+    )
+    map_directory: str = parameter(
+        "~/.ros/neuralfusion",
+        "The only folder that `~/save_map` and `~/save_mesh` write to and `~/load_map` reads from. Made when needed.",
     )
 
     def check(self) -> None:
@@ -122,7 +127,7 @@ class FusionParameters(CommonParameters):
     on_time_jump: str = parameter(
         "continue",
         "What happens to the map when the stamps of the images go back by more than a second, as when a recording or a "
-        "simulation begins again.",
+        "simulation begins again. One image with a stamp of the future is no such thing.",
         choices=("continue", "reset"),
         read_only=False,
     )
@@ -156,10 +161,7 @@ class FusionParameters(CommonParameters):
         unit="m",
         read_only=False,
     )
-    map_directory: str = parameter(
-        "~/.ros/neuralfusion", "The only folder that `~/save_map` writes to and `~/load_map` reads from."
-    )
-    map_name: str = parameter("map", "Name of the map's file there, without suffix.", read_only=False)
+    map_name: str = parameter("map", "Name of the map's file in map_directory, without suffix.", read_only=False)
     publish_rate_hz: float = parameter(
         10.0,
         "Rate of `latent_blocks`. Not positive: off.",
@@ -192,6 +194,7 @@ class FusionParameters(CommonParameters):
     def check(self) -> None:
         self.camera_names()
         self.map_settings()
+        check_name("map_name", self.map_name)
 
     def map_settings(self) -> MapSettings:
         """What the mapper takes from here. Raises ParameterError when the values do not go together."""
@@ -274,7 +277,7 @@ class TranslatorParameters(CommonParameters):
     surface_rate_hz: float = parameter(
         1.0, "Rate of `~/surface`. Not positive: off.", unit="Hz", minimum=-1000.0, maximum=1000.0, read_only=False
     )
-    mesh_path: str = parameter("mesh.ply", "File that `~/save_mesh` writes.", read_only=False)
+    mesh_name: str = parameter("mesh", "Name of the mesh's file in map_directory, without suffix.", read_only=False)
     max_blocks_per_slice: int = parameter(
         256,
         "Blocks translated at a time. Smaller reacts sooner, larger is faster in all.",
@@ -298,6 +301,7 @@ class TranslatorParameters(CommonParameters):
         low_m, high_m = self.grid_min_height_m, self.grid_max_height_m
         if low_m >= high_m:
             raise ParameterError(f"need grid_min_height_m < grid_max_height_m, got {low_m} and {high_m}")
+        check_name("mesh_name", self.mesh_name)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
 from rclpy.qos import QoSProfile
 
+from neuralfusion_ros.mapping.transforms import frame_name
+from neuralfusion_ros.messages.errors import BadMessage
 from neuralfusion_ros.messages.poses import decode_odometry, decode_pose
 from neuralfusion_ros.messages.tf_type import NoTfType, tf_message_type
 from neuralfusion_ros.nodes.camera_input import topic_of
@@ -26,7 +28,6 @@ from neuralfusion_ros.nodes.pose_source import (
 )
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.ros_parameter import ParameterError
-from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 from neuralfusion_ros.nodes.transform_listener import TF, TF_STATIC, TransformListener, tf_qos
 
 
@@ -43,10 +44,9 @@ class PoseInputs:
         mountings: Mapping[str, str],
         qos: QoSProfile,
         rejections: Rejections,
-        log: ThrottledLog,
         wake: Callable[[], None],
     ) -> None:
-        self._options, self._qos, self._rejections, self._log, self._wake = parameters, qos, rejections, log, wake
+        self._options, self._qos, self._rejections, self._wake = parameters, qos, rejections, wake
         self.topics: list[Topic] = []
         self._transforms: TransformListener | None = None
         make = {"pose": self._from_poses, "odom": self._from_odometry, "tf": self._from_tf}[parameters.pose_source]
@@ -102,18 +102,20 @@ class PoseInputs:
         return self._transforms
 
     def _on_pose(self, poses: TopicPoses, message: PoseStamped) -> None:
-        self._check_frame(message.header.frame_id)
         with self._rejections.gate():
+            self._check_frame(message.header.frame_id)
             poses.add(*decode_pose(message))
             self._wake()
 
     def _on_odometry(self, poses: TopicPoses, message: Odometry) -> None:
-        self._check_frame(message.header.frame_id)
         with self._rejections.gate():
+            self._check_frame(message.header.frame_id)
             poses.add(*decode_odometry(message), message.child_frame_id)
             self._wake()
 
     def _check_frame(self, frame_id: str) -> None:
-        if frame_id not in ("", self._options.global_frame):
-            text = f"poses are in the frame '{frame_id}', the map is in global_frame '{self._options.global_frame}'"
-            self._log.warn("frame", text)
+        """Raises BadMessage for poses in another frame than the map's. Those without a name are taken as they are."""
+        named, wanted = frame_name(frame_id), self._options.global_frame
+        if named not in ("", frame_name(wanted)):
+            text = f"The poses are in the frame '{named}' but the map is in '{wanted}'; set global_frame to '{named}'."
+            raise BadMessage("pose_frame", text)

@@ -24,7 +24,7 @@ from neuralfusion_ros.messages.camera_info import encode_camera
 from neuralfusion_ros.messages.depth_image import encode_depth
 from neuralfusion_ros.messages.poses import encode_pose
 from neuralfusion_ros.messages.stamps import NS_PER_S, ns_to_stamp
-from neuralfusion_ros.nodes.declared_parameters import declare_parameters, read_parameters
+from neuralfusion_ros.nodes.declared_parameters import declare_parameters, read_parameters, warn_of_unknown
 from neuralfusion_ros.nodes.parameters import ReplayParameters
 from neuralfusion_ros.nodes.qos import reliable
 from neuralfusion_ros.nodes.ros_parameter import ParameterError
@@ -45,6 +45,7 @@ class ReplayNode(Node):
         overrides = [Parameter(name, value=value) for name, value in asdict(parameters).items()] if parameters else []
         super().__init__("replay_node", parameter_overrides=overrides)
         declare_parameters(self, ReplayParameters)
+        warn_of_unknown(self)
         self._options = read_parameters(self, ReplayParameters)
         if not self._options.input:
             raise ParameterError("parameter input is not set; it names the recording to play")

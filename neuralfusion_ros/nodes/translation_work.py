@@ -282,8 +282,9 @@ class TranslationWork:
     def _save(self, path: Path) -> str:
         # Open3D takes seconds to import.
         from neuralfusion_ros.mapping.mesh_file import write_mesh
-        from neuralfusion_ros.mapping.new_file import check_writable
+        from neuralfusion_ros.mapping.new_file import check_writable, make_folder
 
+        make_folder(path.parent)
         check_writable(path, ".ply")
         self._apply_waiting()
         while self._translate_slice():

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
 from nav_msgs.msg import OccupancyGrid
@@ -23,6 +22,7 @@ from visualization_msgs.msg import MarkerArray
 from neuralfusion_ros.nodes.declared_parameters import read_parameters
 from neuralfusion_ros.nodes.diagnostics import Report
 from neuralfusion_ros.nodes.latent_copy import LatentCopy
+from neuralfusion_ros.nodes.map_storage import stored_file
 from neuralfusion_ros.nodes.mapping_node import MappingNode, load_model_for
 from neuralfusion_ros.nodes.parameters import TranslatorParameters
 from neuralfusion_ros.nodes.qos import BLOCKS_DEPTH, latched, reliable
@@ -117,7 +117,7 @@ class TranslatorNode(MappingNode):
         self._work.add_message(data)
 
     def _save_mesh(self) -> Future[str]:
-        return self._work.save_mesh(Path(self._options.mesh_path).expanduser())
+        return self._work.save_mesh(stored_file(self._options.map_directory, self._options.mesh_name, ".ply"))
 
 
 def main(args: list[str] | None = None) -> int:

@@ -85,6 +85,7 @@ FAULTS = [
     (replace(HEALTHY, said={}), "/fusion_node told nothing on /diagnostics in 5 s"),
     (says(state="inactive"), "/fusion_node is inactive, not active: activate it"),
     (says(state="unconfigured"), "/fusion_node is unconfigured, not active: configure, then activate it"),
+    (says(state="finalized"), "/fusion_node is finalized, it was shut down for good: start it anew"),
     (with_parameters(use_sim_time=True), "use_sim_time is set but nobody publishes /clock"),
     (with_parameters(replace(HEALTHY, clock_publishers=1), use_sim_time=True), "/clock stood still for 5 s"),
     (says(paused="True"), "/fusion_node is paused: call the service /fusion_node/resume"),

@@ -111,13 +111,15 @@ def test_every_and_rejected_frames_are_counted(tmp_path, run, report, folder):
     poses = (folder / "poses.txt").read_text().splitlines()
     first = next(number for number, line in enumerate(poses) if not line.startswith("#"))
     poses[first] = " ".join([*poses[first].split()[:4], "0 0 0 2"])
+    stamp, _, *rest = poses[first + 3].split()
+    poses[first + 3] = " ".join([stamp, "1e9", *rest])
     (folder / "poses.txt").write_text("\n".join(poses) + "\n")
     far = np.full((120, 160), 60000, np.uint16)
     Image.fromarray(far).save(folder / "depth" / "000009.png")
     assert run(folder, "--every", "2", "--report", tmp_path / "out" / "report.json") == 0
-    # Of images 1 to 9, every second; the last has nothing in range.
-    assert report()["frames_integrated"] == 4
-    assert report()["frames_rejected"] == {"pose": 1, "no depth in range": 1}
+    # Of images 1 to 9, every second; the second has a pose far away, the last nothing in range.
+    assert report()["frames_integrated"] == 3
+    assert report()["frames_rejected"] == {"pose": 1, "pose out of reach": 1, "no depth in range": 1}
 
 
 def make_bag(path, topics):

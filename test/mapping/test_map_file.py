@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from neuralfusion_ros.mapping.camera import PinholeCamera
-from neuralfusion_ros.mapping.map_file import MapFileError, StoredMap, read_map, write_map
+from neuralfusion_ros.mapping.map_file import MapFileError, StoredMap, _checksum, read_map, write_map
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.mapping.model import Architecture, LatentModel
 from neuralfusion_ros.mapping.settings import MapSettings
@@ -150,6 +151,32 @@ def test_content_that_no_map_has_is_refused(tmp_path, stored, changes, message):
     write_map(tmp_path / "a.nfmap", replace(small, **changes))
     with pytest.raises(MapFileError, match=message):
         read_map(tmp_path / "a.nfmap")
+
+
+@pytest.mark.parametrize(
+    ("tensors", "facts", "message"),
+    [
+        ({"values": None}, {}, "lacks values$"),
+        ({"keys": None, "values": None}, {"frame_id": None}, "lacks frame_id, keys, values$"),
+        ({}, {"model_sha256": None}, "lacks model_sha256$"),
+        ({}, {"voxel_size_m": "small"}, "a voxel size that is no number: 'small'"),
+        ({"values": torch.zeros((2, 512, 2), dtype=torch.float16)}, {}, "do not fit"),
+        ({"values": torch.tensor(1.0, dtype=torch.float16)}, {}, "do not fit"),
+        ({"values": torch.zeros((2, 512, 6), dtype=torch.bfloat16)}, {}, "do not fit"),
+    ],
+)
+def test_a_file_of_another_program_with_a_right_checksum_is_refused(tmp_path, stored, tensors, facts, message):
+    path = tmp_path / "a.nfmap"
+    write_map(path, replace(stored, keys=stored.keys[:2], values=stored.values[:2]))
+    with safe_open(path, "pt") as file:
+        written = {"keys": file.get_tensor("keys"), "values": file.get_tensor("values")}
+        told = {name: text for name, text in file.metadata().items() if name != "checksum"}
+    tensors = {name: tensor for name, tensor in {**written, **tensors}.items() if tensor is not None}
+    facts = {name: text for name, text in {**told, **facts}.items() if text is not None}
+    save_file(tensors, path, {**facts, "checksum": _checksum(tensors, facts)})
+    with pytest.raises(MapFileError, match=message) as error:
+        read_map(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_map_that_cannot_be_written_leaves_the_old_file(tmp_path, stored, monkeypatch):

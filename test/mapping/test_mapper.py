@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, voxel_offsets
+from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, OutOfReach, voxel_offsets
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS
 from neuralfusion_ros.mapping.integrate import visible_blocks
@@ -175,6 +175,20 @@ def test_a_pose_that_is_not_finite_is_refused(entry, value):
     with pytest.raises(ValueError, match="pose"):
         mapper.integrate(room_depth(POSES[1]), pose, CAMERA)
     assert content(mapper) == before
+
+
+@pytest.mark.parametrize("place", [(1e9, 0.0, 0.0), (0.0, 0.0, -1e300), (0.0, 3e5, 0.0)])
+def test_a_pose_where_blocks_have_no_coordinates_is_refused(place):
+    mapper = mapped(POSES[:1])
+    before = content(mapper)
+    pose = POSES[0].copy()
+    pose[:3, 3] = place
+    with pytest.raises(OutOfReach, match=r"the camera is at \(.*with voxels of 0.05 m a map reaches to 209715 m"):
+        mapper.integrate(room_depth(POSES[0]), pose, CAMERA)
+    assert content(mapper) == before
+    pose[:3, 3] = (2e5, -2e5, 2e5)
+    result = mapper.integrate(room_depth(POSES[0]), pose, CAMERA)
+    assert result.blocks_refused == 0 and mapper.grid.n_blocks > len(before)
 
 
 def test_a_pose_of_another_shape_is_refused():

@@ -3,10 +3,11 @@
 
 import errno
 import resource
+from pathlib import Path
 
 import pytest
 
-from neuralfusion_ros.mapping.new_file import NotWritable, check_writable, new_file
+from neuralfusion_ros.mapping.new_file import NotWritable, check_writable, make_folder, new_file
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):
@@ -50,3 +51,22 @@ def test_where_no_file_can_be_written(tmp_path):
         with pytest.raises(NotWritable, match=message):
             check_writable(tmp_path / name, ".ply")
     check_writable(tmp_path / "a.PLY", ".ply")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.ply"]
+
+
+def test_a_folder_that_takes_no_files_is_told_as_such():
+    if not Path("/proc/self").is_dir():
+        pytest.skip("no /proc")
+    with pytest.raises(NotWritable, match=r"^/proc/x\.ply cannot be written: (folder /proc takes no|no permission)"):
+        check_writable(Path("/proc/x.ply"), ".ply")
+
+
+def test_a_folder_is_made_with_those_above_it_or_the_reason_is_told(tmp_path):
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(NotWritable, match=r"^folder .*/file cannot be made: there is a file of that name$"):
+        make_folder(tmp_path / "file")
+    with pytest.raises(NotWritable, match=r"^folder .*/file/a cannot be made: Not a directory$"):
+        make_folder(tmp_path / "file" / "a")

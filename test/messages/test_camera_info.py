@@ -60,6 +60,8 @@ def test_the_coefficients_come_in_the_order_of_ros(model, coefficients, lens):
         ("", [0.1] * 5, "not ''"),
         ("plumb_bob", [0.1] * 8, "no coefficients of plumb_bob"),
         ("plumb_bob", [float("nan")] * 5, "no coefficients of plumb_bob"),
+        ("plumb_bob", [1e300, 0.0, 0.0, 0.0, 0.0], "no coefficients of plumb_bob"),
+        ("rational_polynomial", [0.1] * 5 + [-1001.0] * 3, "no coefficients of rational_polynomial"),
         ("rational_polynomial", [0.1] * 12, "no coefficients of rational_polynomial"),
     ],
 )
@@ -103,6 +105,30 @@ def test_unusable_intrinsics_are_refused(k):
     with pytest.raises(BadMessage) as caught:
         decode_camera(make_info(k=[float(value) for value in k]), (640, 480))
     assert caught.value.reason == "intrinsics"
+
+
+@pytest.mark.parametrize("rectified", [False, True])
+@pytest.mark.parametrize(
+    ("numbers", "why"),
+    [
+        ((1e-300, 525.0, 319.5, 239.5), r"fx and fy must lie in 6\.4\.\.64000 pixels for a sensor of 640 pixels, got"),
+        ((525.0, 1e300, 319.5, 239.5), "got fx=525 fy=1e\\+300"),
+        ((525.0, 6.0, 319.5, 239.5), "fx and fy"),
+        ((525.0, 525.0, -7e3, 239.5), "cx and cy must lie within 6400 pixels"),
+        ((525.0, 525.0, 319.5, float("nan")), "cx and cy"),
+    ],
+)
+def test_intrinsics_that_no_camera_has_are_refused_with_the_numbers(numbers, why, rectified):
+    fx, fy, cx, cy = numbers
+    info = make_info(p=with_p(*numbers), k=[fx, 0.0, cx, 0.0, fy, cy, 0.0, 0.0, 1.0])
+    with pytest.raises(BadMessage, match=why) as caught:
+        decode_camera(info, (640, 480), rectified)
+    assert caught.value.reason == "intrinsics"
+
+
+def test_a_narrow_region_of_a_sensor_is_judged_by_the_sensor():
+    roi = RegionOfInterest(x_offset=600, y_offset=440, width=4, height=4)
+    assert decode_camera(make_info(roi=roi), (4, 4)).cx == pytest.approx(319.5 - 600)
 
 
 def test_equal_binning_is_pooling():

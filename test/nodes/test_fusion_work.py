@@ -241,6 +241,16 @@ def test_a_pose_that_jumps_is_refused_until_it_comes_back(make, wait_until):
     assert "moved 2.600 m and turned 0.000 rad since the last frame used; allowed are 0.5 m" in the.log.lines[0]
 
 
+def test_a_pose_out_of_reach_is_refused_and_does_not_count_as_the_last_one(make, wait_until):
+    the = make(max_pose_jump_m=0.5)
+    for number, x in enumerate((0.0, 1e9, 0.1)):
+        the.poses.add(S + number, shifted(x))
+        send(the, S + number, pose=False)
+    wait_until(lambda: the.work.integrated == 2)
+    assert the.rejections.counts == {"pose": 1}
+    assert "The pose is out of reach: the camera is at (1e+09, 0, 0) m" in the.log.lines[0]
+
+
 @pytest.mark.parametrize("way", ["reset", "resume", "begin again"])
 def test_the_user_or_a_new_lap_may_move_the_camera(make, wait_until, way):
     the = make(max_pose_jump_rad=0.1, max_pose_jump_m=0.1)
@@ -281,6 +291,23 @@ def test_a_map_may_begin_anew_with_its_recording_once_for_all_cameras(make, wait
         map_ids.add(the.work.sender.map_id)
     assert len(map_ids) == 3 and not the.rejections.counts
     assert the.log.lines == ["time jumped back by 2.0 s; the map begins anew"]
+
+
+@pytest.mark.parametrize("odd_ns", [1000 * S, 100 * 365 * 86400 * S])
+def test_one_stamp_of_the_future_is_no_new_beginning(make, wait_until, odd_ns):
+    the = make(on_time_jump="reset")
+    send(the, 50 * S)
+    wait_until(lambda: the.work.integrated == 1)
+    map_id = the.work.sender.map_id
+    send(the, odd_ns, pose=False)
+    for number in (1, 2):
+        send(the, (50 + number) * S)
+    wait_until(lambda: the.work.integrated == 3)
+    assert the.work.sender.map_id == map_id and the.work.n_blocks == 3 and the.source.restarts == 0
+    assert the.rejections.counts == {"no_pose": 1}
+    send(the, 50 * S)  # no later than the last one used: now it begins again
+    wait_until(lambda: the.work.integrated == 4)
+    assert the.work.sender.map_id != map_id and the.work.n_blocks == 1
 
 
 def test_when_the_worker_lags_the_oldest_frames_are_dropped(make):

@@ -148,7 +148,7 @@ def graph(tmp_path_factory, untrained, camera, frame_of, ros_env, root):
             "publish_rate_hz": 10.0,
         }
         graph.start(FUSION, FUSION, **common, **fusion, input_qos="reliable", statistics_period_s=1.0)
-        mesh = {"mesh_path": folder / "mesh.ply", "mesh_rate_hz": 5.0, "tsdf_rate_hz": 5.0}
+        mesh = {"map_directory": folder, "mesh_rate_hz": 5.0, "tsdf_rate_hz": 5.0}
         graph.start(TRANSLATOR, TRANSLATOR, **common, **mesh)
         graph.start(REPLAY, REPLAY, input=folder / "bag", rate=2.0, wait_for_subscriber_s=200.0)
         topics = [

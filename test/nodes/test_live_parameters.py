@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import State
 from rcl_interfaces.srv import SetParameters
@@ -75,6 +76,16 @@ def test_bounds_cut_the_map_at_once(robot, change, send):
     assert change("map_bounds", "-inf -inf -0.4 inf inf 0.4") == ""
     robot.wait(lambda: 0 < robot.values()["blocks"] < before)
     assert set(robot.node._work._mapper.grid.keys[:, 2].tolist()) == {-1, 0}
+
+
+def test_a_node_that_was_shut_down_says_so(robot):
+    assert robot.node.trigger_shutdown()
+    assert robot.node._state_machine.current_state[0] == State.PRIMARY_STATE_FINALIZED
+    heard = []
+    robot.robot.create_subscription(
+        DiagnosticArray, "/diagnostics", lambda message: heard.append(message.status[0].values[0].value), 10
+    )
+    robot.wait(lambda: "finalized" in heard)
 
 
 def test_what_is_changed_while_the_node_rests_holds_afterwards(robot, change, send):

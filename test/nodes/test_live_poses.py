@@ -98,6 +98,18 @@ def test_odometry_with_a_mounting(live, frame_of, camera, expected, mounting):
     assert map_of(robot) == expected
 
 
+@pytest.mark.parametrize(("frame_id", "used"), [("map", False), ("", True), ("/odom", True)])
+def test_poses_in_another_frame_are_refused_by_name(live, frame_of, camera, frame_id, used):
+    robot, frame = live(pose_source="odom", max_wait_for_pose_s=0.2), frame_of(3)
+    odometry = robot.publisher(Odometry, "odom")
+    odometry.publish(encode_odometry(frame.T_world_camera, frame.stamp_ns, frame_id, "camera"))
+    if not used:
+        robot.wait(lambda: robot.values().get("rejected.pose_frame") == 1)
+        assert "in the frame 'map' but the map is in 'odom'; set global_frame to 'map'" in robot.node._rejections.last
+    send_image(robot, frame, camera)
+    robot.wait(lambda: robot.values()["integrated"] == used)
+
+
 def test_without_the_transform_the_frame_is_refused_by_name(live, frame_of, camera):
     robot = live(pose_source="tf", max_wait_for_pose_s=0.2)
     publish_tf_static(robot)

@@ -17,6 +17,7 @@ from neuralfusion_ros.nodes.declared_parameters import (
     declare_parameters,
     read_parameters,
     refuse_contradictions,
+    warn_of_unknown,
 )
 from neuralfusion_ros.nodes.parameter_files import markdown_text, yaml_text
 from neuralfusion_ros.nodes.parameters import (
@@ -28,7 +29,6 @@ from neuralfusion_ros.nodes.parameters import (
 from neuralfusion_ros.nodes.pose_inputs import PoseInputs
 from neuralfusion_ros.nodes.rejections import Rejections
 from neuralfusion_ros.nodes.ros_parameter import ParameterError
-from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 
 PRESETS = ["azure_kinect", "gazebo", "oakd", "orbbec", "realsense", "tum", "zed"]
 EVERY_PARAMETER = [(kind, parameter) for kind in NODES.values() for parameter in parameters_of(kind)]
@@ -154,8 +154,8 @@ def test_a_changed_parameter_is_read(make_node):
     node = make_node(name="translator_node")
     declare_parameters(node, TranslatorParameters)
     refuse_contradictions(node, TranslatorParameters)
-    node.set_parameters([Parameter("mesh_path", value="other.ply"), Parameter("mesh_rate_hz", value=3.0)])
-    assert read_parameters(node, TranslatorParameters) == TranslatorParameters(mesh_path="other.ply", mesh_rate_hz=3.0)
+    node.set_parameters([Parameter("mesh_name", value="other"), Parameter("mesh_rate_hz", value=3.0)])
+    assert read_parameters(node, TranslatorParameters) == TranslatorParameters(mesh_name="other", mesh_rate_hz=3.0)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +169,8 @@ def test_a_changed_parameter_is_read(make_node):
         (FusionParameters, "map_bounds", "0 0 0 1 -1 1", "min < max along every axis"),
         (FusionParameters, "map_bounds", 3.0, "Wrong parameter type"),
         (FusionParameters, "on_time_jump", "stop", "one of continue, reset"),
+        (FusionParameters, "map_name", "../evil", "map_name must be 1 to 100 letters"),
+        (TranslatorParameters, "mesh_name", "", "mesh_name must be 1 to 100 letters"),
         (TranslatorParameters, "grid_min_height_m", 1.5, "grid_min_height_m < grid_max_height_m"),
     ],
 )
@@ -237,6 +239,27 @@ def test_every_camera_has_a_mounting_of_its_own_or_the_common_one(make_node):
         declare_mountings(make_node("-p", "side.camera_mounting:=5"), ["side"], "")
 
 
+def test_a_parameter_that_is_misspelt_is_told_once_with_the_right_name(make_node, tmp_path, log, monkeypatch):
+    text = "/**:\n  ros__parameters:\n    on_time_jmp: reset\n    qos_overrides: {x: {publisher: {depth: 1}}}\n"
+    (tmp_path / "parameters.yaml").write_text(text)
+    words = ("voxel_sise:=0.1", "front.camera_mounting:=tf", "reer.camera_mounting:=tf", "use_sim_time:=true", "q:=1")
+    node = make_node("--params-file", str(tmp_path / "parameters.yaml"), *(w for x in words for w in ("-p", x)))
+    monkeypatch.setattr(node, "get_logger", lambda: log)
+    declare_parameters(node, FusionParameters)
+    warn_of_unknown(node)
+    assert log.lines == [
+        "there is no parameter on_time_jmp, it is ignored: did you mean on_time_jump?",
+        "there is no parameter q, it is ignored: `ros2 param list` shows those there are",
+        "there is no parameter voxel_sise, it is ignored: did you mean voxel_size?",
+    ]
+    del log.lines[:]
+    declare_mountings(node, ["front", "rear"], "")
+    warn_of_unknown(node, mountings=True)
+    assert log.lines == [
+        "there is no parameter reer.camera_mounting, it is ignored: did you mean rear.camera_mounting?"
+    ]
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_accepted_by_the_node(make_node, root, log, name):
     node = make_node("--params-file", str(root / "config" / f"{name}.yaml"), "-r", "__ns:=/robot")
@@ -245,7 +268,5 @@ def test_a_preset_is_accepted_by_the_node(make_node, root, log, name):
     options.map_settings()
     preset = yaml.safe_load((root / "config" / f"{name}.yaml").read_text())["/**/fusion_node"]["ros__parameters"]
     assert {key: getattr(options, key) for key in preset} == preset
-    inputs = PoseInputs(
-        options, {"": options.camera_mounting}, QoSProfile(depth=1), Rejections(log), ThrottledLog(log), print
-    )
+    inputs = PoseInputs(options, {"": options.camera_mounting}, QoSProfile(depth=1), Rejections(log), print)
     assert [topic.name for topic in inputs.topics] == (["pose"] if name == "tum" else ["/tf", "/tf_static"])
