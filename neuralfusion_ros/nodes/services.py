@@ -48,6 +48,13 @@ def done(sentence: str) -> Future[str]:
     return future
 
 
+def failed(error: Exception) -> Future[str]:
+    """For work that cannot begin."""
+    future: Future[str] = Future()
+    future.set_exception(error)
+    return future
+
+
 def _outcome(future: Future[str]) -> tuple[bool, str]:
     if future.cancelled():
         return False, "The node was stopped before this was done."
