@@ -101,6 +101,23 @@ def test_a_request_to_end_is_quiet_and_cleans_up(monkeypatch, capsys):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("told", [True, False], ids=["as its cause", "in passing"])
+def test_a_signal_that_a_library_turned_into_an_error_is_still_one(monkeypatch, capsys, number, code, told):
+    def load(name):
+        try:
+            try:
+                signal.raise_signal(number)
+            except KeyboardInterrupt as stop:
+                raise RuntimeError("half loaded") from stop if told else None
+        except RuntimeError as error:
+            raise ImportError("initialization failed") from error
+
+    monkeypatch.setattr(cli, "import_module", load)
+    assert cli.main(["fuse"]) == code
+    assert capsys.readouterr().err == ""
+
+
 def test_interruption_is_quiet(monkeypatch, capsys):
     raising(monkeypatch, KeyboardInterrupt())
     assert cli.main(["fuse"]) == 130
