@@ -40,9 +40,11 @@ class _Terminated(KeyboardInterrupt):
 
 
 class _Parser(argparse.ArgumentParser):
+    asked = ""  # the command that is asked for; argparse has its unknown options refused by the parser of all commands
+
     def error(self, message: str) -> NoReturn:
         """One line, as for every other mistake of the user; argparse would print the usage as well."""
-        self.exit(_BAD_INPUT, f"neuralfusion: error: {message} (see {self.prog} --help)\n")
+        self.exit(_BAD_INPUT, f"neuralfusion: error: {message} (see {self.asked or self.prog} --help)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,6 +98,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     for name, summary in _COMMANDS.items():
         if name == wanted:
             import_module(f"neuralfusion_ros.commands.{name}").add_parser(subparsers)
+            parser.asked = f"{parser.prog} {name}"
         else:
             subparsers.add_parser(name, help=summary)
     return parser

@@ -58,6 +58,21 @@ def test_wrong_words_are_one_line(words, capsys):
     assert output.out == "" and output.err.startswith("neuralfusion: error: ") and output.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "help_of"),
+    [
+        (["render", "m.ply", "--output", "p.png", "--nonsense"], "neuralfusion render"),
+        (["render", "m.ply"], "neuralfusion render"),
+        (["--nonsense"], "neuralfusion"),
+        (["nonsense"], "neuralfusion"),
+    ],
+)
+def test_wrong_words_name_the_help_that_lists_the_right_ones(words, help_of, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(words)
+    assert capsys.readouterr().err.endswith(f" (see {help_of} --help)\n")
+
+
 def raising(monkeypatch, error):
     """Makes `neuralfusion fuse` raise."""
 
