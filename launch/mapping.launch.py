@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts fusion_node and translator_node, and RViz if wanted. Option `-s` of `ros2 launch` lists the arguments."""
 
+from __future__ import annotations
+
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from runpy import run_path
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, LogInfo, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
@@ -29,6 +32,10 @@ ARGUMENTS = {
     "log_level": ("info", "debug, info, warn, error or fatal."),
     "rviz": ("false", "Start RViz with the layout of this package."),
 }
+RVIZ_TOPICS = [
+    "fusion_node/camera",
+    *(f"translator_node/{name}" for name in ("mesh", "occupancy_grid", "tsdf_slice", "esdf_slice")),
+]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -64,11 +71,26 @@ def generate_launch_description() -> LaunchDescription:
         ros_arguments=["--log-level", LaunchConfiguration("log_level")],
         output="screen",
     )
-    rviz = Node(
+    return LaunchDescription([*arguments, transport, fusion_node, translator_node, rviz(use_sim_time)])
+
+
+def rviz(use_sim_time: dict[str, LaunchConfiguration]) -> Node | LogInfo:
+    """RViz if it is wanted, or one line that says why it cannot be started."""
+    wanted = IfCondition(LaunchConfiguration("rviz"))
+    if not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return LogInfo(
+            msg="RViz is not started: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set). "
+            "`neuralfusion view` shows the map on a web page.",
+            condition=wanted,
+        )
+    # The layout has the names without namespace; relative ones belong to the namespace in which RViz runs.
+    own = [(f"/{name}", name) for name in RVIZ_TOPICS]
+    return Node(
         package="rviz2",
         executable="rviz2",
+        namespace=LaunchConfiguration("namespace"),
         arguments=["-d", str(CONFIG / "neuralfusion.rviz")],
         parameters=[use_sim_time],
-        condition=IfCondition(LaunchConfiguration("rviz")),
+        remappings=[*own, ("/depth/image", LaunchConfiguration("depth_image"))],
+        condition=wanted,
     )
-    return LaunchDescription([*arguments, transport, fusion_node, translator_node, rviz])

@@ -40,9 +40,11 @@ class _Terminated(KeyboardInterrupt):
 
 
 class _Parser(argparse.ArgumentParser):
+    asked = ""  # the command that is asked for; argparse has its unknown options refused by the parser of all commands
+
     def error(self, message: str) -> NoReturn:
         """One line, as for every other mistake of the user; argparse would print the usage as well."""
-        self.exit(_BAD_INPUT, f"neuralfusion: error: {message} (see {self.prog} --help)\n")
+        self.exit(_BAD_INPUT, f"neuralfusion: error: {message} (see {self.asked or self.prog} --help)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,9 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = _parser(words).parse_args(words)
         return int(args.run(args))
-    except KeyboardInterrupt as stop:
-        return _TERMINATED if isinstance(stop, _Terminated) else _INTERRUPTED
-    except Exception as error:
+    except (KeyboardInterrupt, Exception) as error:
+        if stop := _stop_behind(error):
+            return _TERMINATED if isinstance(stop, _Terminated) else _INTERRUPTED
         if not _is_for_the_user(error):
             raise
         print(f"neuralfusion: error: {' '.join(str(error).split())}", file=sys.stderr)
@@ -70,7 +72,14 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise _Terminated
 
 
-def _is_for_the_user(error: Exception) -> bool:
+def _stop_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The signal that led to an error: C++ libraries turn one that comes while they load into an ImportError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _is_for_the_user(error: BaseException) -> bool:
     """Files and packages that are missing, and the errors of this package, whose messages are made to be read."""
     return isinstance(error, OSError | ImportError) or type(error).__module__.startswith("neuralfusion_ros.")
 
@@ -89,6 +98,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     for name, summary in _COMMANDS.items():
         if name == wanted:
             import_module(f"neuralfusion_ros.commands.{name}").add_parser(subparsers)
+            parser.asked = f"{parser.prog} {name}"
         else:
             subparsers.add_parser(name, help=summary)
     return parser

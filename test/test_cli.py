@@ -58,6 +58,21 @@ def test_wrong_words_are_one_line(words, capsys):
     assert output.out == "" and output.err.startswith("neuralfusion: error: ") and output.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "help_of"),
+    [
+        (["render", "m.ply", "--output", "p.png", "--nonsense"], "neuralfusion render"),
+        (["render", "m.ply"], "neuralfusion render"),
+        (["--nonsense"], "neuralfusion"),
+        (["nonsense"], "neuralfusion"),
+    ],
+)
+def test_wrong_words_name_the_help_that_lists_the_right_ones(words, help_of, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(words)
+    assert capsys.readouterr().err.endswith(f" (see {help_of} --help)\n")
+
+
 def raising(monkeypatch, error):
     """Makes `neuralfusion fuse` raise."""
 
@@ -99,6 +114,23 @@ def test_a_request_to_end_is_quiet_and_cleans_up(monkeypatch, capsys):
     assert cli.main(["fuse"]) == 143
     assert (cleaned, capsys.readouterr().err) == ([True], "")
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("told", [True, False], ids=["as its cause", "in passing"])
+def test_a_signal_that_a_library_turned_into_an_error_is_still_one(monkeypatch, capsys, number, code, told):
+    def load(name):
+        try:
+            try:
+                signal.raise_signal(number)
+            except KeyboardInterrupt as stop:
+                raise RuntimeError("half loaded") from stop if told else None
+        except RuntimeError as error:
+            raise ImportError("initialization failed") from error
+
+    monkeypatch.setattr(cli, "import_module", load)
+    assert cli.main(["fuse"]) == code
+    assert capsys.readouterr().err == ""
 
 
 def test_interruption_is_quiet(monkeypatch, capsys):

@@ -26,6 +26,7 @@ from neuralfusion_ros.pictures.figure_file import save_figure
 _EXAMPLE = """examples:
   neuralfusion compare ours.ply tsdf.ply --reference scan.ply --output compared.png
   neuralfusion compare monday.ply friday.ply --names Monday,Friday --output compared.png
+  neuralfusion compare old.obj new.obj --output compared.png --up=-y   # if the picture lies on its side
 
 All meshes must lie in the same frame, in metres; nothing is aligned.
 accuracy      mean distance from the mesh to the reference
@@ -72,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
     with progress("comparing", steps * len(meshes), PATIENCE_S, shown=not args.json and steps > 0) as advance:
         scores = _scored(meshes, reference, advance) if reference else []
         if args.output:
-            look = Look(up_axis(args), args.size, viewpoint(args), args.both_sides, args.limit)
+            up = up_axis(args, *([args.reference] if args.reference else []), *args.meshes)
+            look = Look(up, args.size, viewpoint(args), args.both_sides, args.limit)
             figure = comparison_figure(names, meshes, look, reference, scores, lambda: advance(_DRAWING))
             save_figure(args.output, figure)
     print(_json(args, names, meshes, scores) if args.json else _table(names, meshes, scores))

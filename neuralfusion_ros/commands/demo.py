@@ -17,6 +17,7 @@ from neuralfusion_ros.commands.map_options import add_map_options, chosen_device
 from neuralfusion_ros.commands.node_processes import NodeFailure, NodeProcesses, set_ros_environment
 from neuralfusion_ros.commands.view import check_viewer
 from neuralfusion_ros.mapping.mesh_file import MeshFileError, read_mesh
+from neuralfusion_ros.mapping.mesh_up import note_up
 from neuralfusion_ros.mapping.meshing import EMPTY_MESH, Mesh
 from neuralfusion_ros.mapping.model import load_model
 
@@ -89,6 +90,7 @@ def _run(args: argparse.Namespace, output: Path, plan: DemoPlan, begin_s: float)
         return _failed(str(failure))
     mesh = _written_mesh(output / _MESH)
     if len(mesh.triangles):
+        note_up(output / _MESH, plan.up)
         draw_mesh(output / _PICTURE, mesh, plan.up)
     summary = summarise(watcher, plan.frames, len(mesh.triangles), exit_codes)
     summary |= {"voxel_size_m": args.voxel_size, "replay_s": replay_s, "wall_s": round(time.monotonic() - begin_s, 1)}

@@ -21,6 +21,7 @@ from neuralfusion_ros.datasets.recording import Frame, Recording, RecordingError
 from neuralfusion_ros.mapping.block_grid import OutOfReach
 from neuralfusion_ros.mapping.mapper import Mapper
 from neuralfusion_ros.mapping.mesh_file import write_mesh
+from neuralfusion_ros.mapping.mesh_up import note_up
 from neuralfusion_ros.mapping.meshing import Mesh
 from neuralfusion_ros.mapping.model import load_model
 from neuralfusion_ros.mapping.new_file import check_writable
@@ -72,9 +73,11 @@ def run(args: argparse.Namespace) -> int:
     mesh, translate_ms = _translated(mapper, round(1 / args.mesh_resolution))
     if not len(mesh.triangles):
         raise CommandError(f"{args.input}: no surface was found in {len(frames.ms)} frames, so no mesh is written")
+    up = up_direction(poses)
     write_mesh(args.output, mesh)
+    note_up(args.output, up)
     if args.picture:
-        draw_mesh(args.picture, mesh, up_direction(poses))
+        draw_mesh(args.picture, mesh, up)
     content = report(frames, mapper, translate_ms, len(mesh.triangles))
     if args.report:
         write_json(args.report, content)

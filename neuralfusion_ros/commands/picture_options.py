@@ -6,13 +6,13 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from neuralfusion_ros.mapping.mesh_up import Up, noted_up
 from neuralfusion_ros.pictures.viewpoint import FROM_ABOVE, Viewpoint
-
-Up = tuple[float, float, float]
 
 _UPS: dict[str, Up] = {
     "x": (1, 0, 0), "-x": (-1, 0, 0), "y": (0, 1, 0), "-y": (0, -1, 0), "z": (0, 0, 1), "-z": (0, 0, -1),
@@ -34,7 +34,7 @@ def add_picture_options(parser: argparse.ArgumentParser, size: tuple[int, int]) 
     options.add_argument(
         "--zoom", metavar="X", type=_number(0.1, 100), default=FROM_ABOVE.zoom, help="(default %(default)g: all of it)"
     )
-    add_up_option(options)
+    add_up_option(options, "as `fuse` and `demo` note in their meshes, else z")
     options.add_argument(
         "--size", metavar="WxH", type=_size, default=size, help=f"pixels (default {size[0]}x{size[1]})"
     )
@@ -44,11 +44,11 @@ def add_picture_options(parser: argparse.ArgumentParser, size: tuple[int, int]) 
     )  # fmt: skip
 
 
-def add_up_option(options: argparse._ActionsContainer) -> None:
-    """Add --up."""
+def add_up_option(options: argparse._ActionsContainer, default: str) -> None:
+    """Add --up. default: what is taken without it, for the help."""
     options.add_argument(
-        "--up", metavar="AXIS", choices=sorted(_UPS), default="z",
-        help="axis of the world that is about up: x, y, z, or with a minus as --up=-y (default %(default)s)",
+        "--up", metavar="AXIS", choices=sorted(_UPS),
+        help=f"axis of the world that is about up: x, y, z, or with a minus as --up=-y (default: {default})",
     )  # fmt: skip
 
 
@@ -57,9 +57,11 @@ def viewpoint(args: argparse.Namespace) -> Viewpoint:
     return Viewpoint(args.azimuth, args.elevation, args.zoom)
 
 
-def up_axis(args: argparse.Namespace) -> Up:
-    """The direction that --up names."""
-    return _UPS[args.up]
+def up_axis(args: argparse.Namespace, *meshes: Path) -> Up:
+    """The direction that --up names; without it that of the first mesh file that notes one, else z. Raises OSError."""
+    if args.up:
+        return _UPS[args.up]
+    return next((up for path in meshes if (up := noted_up(path))), _UPS["z"])
 
 
 def nearest_axis(up: npt.ArrayLike) -> str:

@@ -18,6 +18,7 @@ from neuralfusion_ros.pictures.surface_colours import Paint, by_normal, by_verte
 _EXAMPLE = """examples:
   neuralfusion render kitchen.ply --output kitchen.png
   neuralfusion render kitchen.ply --output corner.png --azimuth 120 --elevation 20 --zoom 2 --size 1920x1080
+  neuralfusion render scan.ply --output scan.png --up=-y   # if the picture lies on its side
 
 Needs neither a display nor a GPU. Triangles that face away are left out, so one looks into a room through its ceiling
 and near walls."""
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     check_writable(args.output, ".png")
     mesh, colours = read_coloured_mesh(args.mesh)
     paint = _paint(args, colours)
-    draw_mesh(args.output, mesh, up_axis(args), args.size, viewpoint(args), paint, args.both_sides)
+    draw_mesh(args.output, mesh, up_axis(args, args.mesh), args.size, viewpoint(args), paint, args.both_sides)
     print(f"{args.output}: {args.size[0]}x{args.size[1]} pixels, {len(mesh.triangles)} triangles")
     return 0
 

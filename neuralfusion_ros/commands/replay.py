@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from neuralfusion_ros.commands.errors import CommandError
+from neuralfusion_ros.commands.progress import progress
 from neuralfusion_ros.nodes.parameters import ReplayParameters
 
 _DEFAULT = ReplayParameters()
@@ -45,4 +47,5 @@ def run(args: argparse.Namespace) -> int:
     # Only here, because ROS takes a while to import.
     from neuralfusion_ros.nodes.replay_node import run_replay
 
-    return run_replay(ReplayParameters(input=args.input, rate=args.rate, loop=args.loop, clock=args.clock))
+    parameters = ReplayParameters(input=args.input, rate=args.rate, loop=args.loop, clock=args.clock)
+    return run_replay(parameters, partial(progress, "playing"))

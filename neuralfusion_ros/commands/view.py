@@ -47,7 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--port", metavar="N", type=int, default=PORT, help="of the page; 0 takes any (default %(default)s)"
     )
-    add_up_option(parser)
+    add_up_option(parser, "z")
     parser.add_argument("--namespace", metavar="NS", help="of the nodes (default: the only one with a fusion node)")
     parser.add_argument("--fusion", metavar="NAME", default="fusion_node", help="default %(default)s")
     parser.add_argument("--translator", metavar="NAME", default="translator_node", help="default %(default)s")

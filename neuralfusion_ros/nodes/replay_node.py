@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from threading import Event, Thread
@@ -37,11 +38,18 @@ _ACKNOWLEDGE_S = 10.0
 # Best-effort subscribers acknowledge nothing; what they have not read yet is gone with this process.
 _LINGER_S = 0.5
 
+Shown = Callable[[int], AbstractContextManager[Callable[[], object]]]
+"""Given the number of frames: the context in which they are played, with what to call after each."""
+
+
+def _unshown(frames: int) -> AbstractContextManager[Callable[[], object]]:
+    return nullcontext(lambda: None)
+
 
 class ReplayNode(Node):
     """Reads a recording and publishes it in its own thread, at its own speed times `rate`."""
 
-    def __init__(self, parameters: ReplayParameters | None = None) -> None:
+    def __init__(self, parameters: ReplayParameters | None = None, shown: Shown = _unshown) -> None:
         overrides = [Parameter(name, value=value) for name, value in asdict(parameters).items()] if parameters else []
         super().__init__("replay_node", parameter_overrides=overrides)
         declare_parameters(self, ReplayParameters)
@@ -55,6 +63,7 @@ class ReplayNode(Node):
         self._pose = self.create_publisher(PoseStamped, "pose", reliable(50))
         self._topics = (self._image, self._info, self._pose)
         self._clock_topic = self.create_publisher(ClockMessage, "/clock", 10) if self._options.clock else None
+        self._shown = shown
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="replay")
         self.published = 0
@@ -90,13 +99,15 @@ class ReplayNode(Node):
 
     def _play_once(self) -> None:
         begin_s, first_ns = time.monotonic(), None
-        for frame in self._recording:
-            first_ns = frame.stamp_ns if first_ns is None else first_ns
-            due_s = begin_s + (frame.stamp_ns - first_ns) / NS_PER_S / self._options.rate
-            self._wait_until(due_s, frame.stamp_ns)
-            if self._stopping.is_set():
-                return
-            self._publish(frame)
+        with self._shown(len(self._recording)) as one_more:
+            for frame in self._recording:
+                first_ns = frame.stamp_ns if first_ns is None else first_ns
+                due_s = begin_s + (frame.stamp_ns - first_ns) / NS_PER_S / self._options.rate
+                self._wait_until(due_s, frame.stamp_ns)
+                if self._stopping.is_set():
+                    return
+                self._publish(frame)
+                one_more()
 
     def _publish(self, frame: Frame) -> None:
         """The image last, so that it finds its pose and its camera."""
@@ -119,6 +130,8 @@ class ReplayNode(Node):
 
     def _wait_for_subscriber(self) -> None:
         limit_s = self._options.wait_for_subscriber_s
+        if limit_s > 0:
+            self.get_logger().info(f"waiting up to {limit_s:g} s for a subscriber of {self._image.topic_name}")
         if not self._wait_for(lambda: self._image.get_subscription_count() > 0, limit_s) and limit_s > 0:
             self.get_logger().warning(f"nobody listens to {self._image.topic_name} after {limit_s:g} s; playing anyway")
             return
@@ -158,9 +171,12 @@ class ReplayNode(Node):
         return f"played {self.published} frames of {self._recording.name}; left out: {rejected or 'none'}"
 
 
-def run_replay(parameters: ReplayParameters) -> int:
-    """Plays a recording, in this process. Returns the exit code: 0, 2 when the recording cannot be played."""
-    return run_node("replay", lambda: ReplayNode(parameters), [])
+def run_replay(parameters: ReplayParameters, shown: Shown) -> int:
+    """Plays a recording, in this process. Returns the exit code: 0, 2 when the recording cannot be played.
+
+    shown: makes each pass through it visible.
+    """
+    return run_node("replay", lambda: ReplayNode(parameters, shown), [])
 
 
 def main(args: list[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 
 from neuralfusion_ros import cli
 from neuralfusion_ros.mapping.mesh_file import write_mesh
+from neuralfusion_ros.mapping.mesh_up import note_up
 from neuralfusion_ros.mapping.meshing import Mesh
 
 SIZE = ("--size", "160x120")
@@ -110,6 +112,19 @@ def test_without_reference_a_plain_picture(compare, folder):
     picture = Image.open("c.png")
     assert picture.width > 3 * 160
     assert sorted(path.name for path in folder.glob("*.png")) == ["c.png"]
+
+
+def test_up_is_as_the_reference_notes(compare):
+    def picture(*options):
+        compare("good.ply", "--reference", "truth.ply", "--output", "c.png", *options, *SIZE)
+        return np.asarray(Image.open("c.png"))
+
+    note_up(Path("good.ply"), (1, 0, 0))
+    from_the_mesh = picture()
+    note_up(Path("truth.ply"), (0, 0, -1))
+    np.testing.assert_array_equal(picture(), picture("--up=-z"))
+    np.testing.assert_array_equal(from_the_mesh, picture("--up=x"))
+    assert (picture() != picture("--up=z")).any()
 
 
 def test_a_mesh_in_another_frame_is_told(compare):

@@ -20,6 +20,7 @@ from neuralfusion_ros.commands.dds_profile import profile_variable
 from neuralfusion_ros.commands.demo_plan import make_plan
 from neuralfusion_ros.commands.demo_summary import first_problem
 from neuralfusion_ros.datasets.open_recording import open_recording
+from neuralfusion_ros.mapping.mesh_up import noted_up
 from neuralfusion_ros.training.rendering import DepthRenderer
 
 
@@ -49,6 +50,7 @@ def test_the_whole_graph(start, tmp_path, room_folder, room_frames, camera, mode
 
     mesh = o3d.io.read_triangle_mesh(str(folder / "mesh.ply"))
     assert len(mesh.triangles) == summary["triangles"] > 1000
+    assert noted_up(folder / "mesh.ply") == pytest.approx((0, 0, 1), abs=0.3)
     frame = room_frames[4]
     seen = DepthRenderer(np.asarray(mesh.vertices), np.asarray(mesh.triangles)).render(camera, frame.T_world_camera)
     both = (seen > 0) & (frame.depth_m > 0)

@@ -18,6 +18,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from neuralfusion_ros import cli
 from neuralfusion_ros.datasets.bag_reader import IMAGE, POSE_STAMPED, TYPES
 from neuralfusion_ros.datasets.bag_writer import write_bag
+from neuralfusion_ros.mapping.mesh_up import noted_up
 from neuralfusion_ros.training.rendering import DepthRenderer
 
 REPORT_KEYS = {
@@ -65,6 +66,7 @@ def test_mesh_picture_and_report(start, tmp_path, room_folder, room_frames, came
     assert output.startswith("m.ply: ") and output.count("\n") == 1
 
     mesh = o3d.io.read_triangle_mesh(str(work / "m.ply"))
+    assert noted_up(work / "m.ply") == pytest.approx((0, 0, 1), abs=0.3)
     report = json.loads((work / "r.json").read_text())
     assert set(report) == REPORT_KEYS
     assert report["frames_integrated"] == 10 and report["frames_rejected"] == {}

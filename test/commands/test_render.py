@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from neuralfusion_ros import cli
+from neuralfusion_ros.mapping.mesh_up import note_up
 from neuralfusion_ros.pictures.picture import DRAWING_STEPS
 
 RED, GREEN, BLUE = range(3)
@@ -79,6 +80,14 @@ def test_up_turns_the_picture(render, cube_file):
         assert picture[shown].mean(axis=0).argmax() == channel
     picture, shown = render(cube_file, "--up=-y", *above)
     assert picture[shown].mean(axis=0).argmin() == GREEN
+
+
+def test_up_is_as_the_mesh_notes_unless_asked_otherwise(render, cube_file):
+    note_up(cube_file, (0, -0.9, 0.1))
+    above = (cube_file, "--elevation", 89, "--colour", "normal")
+    np.testing.assert_array_equal(render(*above)[0], render(*above, "--up=-y")[0])
+    picture, shown = render(*above, "--up", "z")
+    assert picture[shown].mean(axis=0).argmax() == BLUE
 
 
 def test_colours_of_vertices_are_taken_if_the_file_has_any(render, green_file):

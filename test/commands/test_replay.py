@@ -40,5 +40,8 @@ def test_who_looks_at_the_images_does_not_take_the_first_frames_from_a_mapper(st
     listener.listen(CameraInfo, "depth/camera_info")
     while process.poll() is None:
         listener.spin()
+    said = process.communicate()[1]
+    assert "waiting up to 10 s for a subscriber of /depth/image" in said.splitlines()[0]
+    assert "\nplaying: 10 of 10, 0 s left\n" in said
     stamps_ns = [frame.stamp_ns for frame in open_recording(room_folder)]
     assert listener.stamps["depth/camera_info"] == listener.stamps["depth/image"] == stamps_ns

@@ -86,7 +86,8 @@ class Reader:
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Reads launch files."""
+    """Reads launch files, as on a machine with a display."""
+    monkeypatch.setenv("DISPLAY", ":0")
     for module, names in IMPORTED.items():
         stand_in = types.ModuleType(module)
         for name in names:

@@ -67,9 +67,28 @@ def test_every_file_exists(path, asked):
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=lambda path: path.name)
 def test_every_remapped_topic_is_one_of_the_node(path, asked):
     for node in asked(path).of_kind("Node"):
+        if node.options["executable"] == "rviz2":
+            continue  # test_rviz.py
         source = "".join(file.read_text() for file in (ROOT / "neuralfusion_ros" / "nodes").glob("*.py"))
         for topic, _ in node.options.get("remappings", []):
             assert f'"{topic}"' in source, topic
+
+
+def test_rviz_is_not_started_without_a_display(asked, monkeypatch):
+    def about_rviz():
+        found = asked(ROOT / "launch" / "mapping.launch.py")
+        return [item for item in found if item.options.get("condition")]
+
+    for variable in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv("DISPLAY", raising=False)
+        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+        (line,) = about_rviz()
+        assert line.kind == "LogInfo" and "no display" in line.options["msg"]
+        assert "neuralfusion view" in line.options["msg"]
+        monkeypatch.setenv(variable, ":0")
+        (node,) = about_rviz()
+        assert node.kind == "Node" and node.options["executable"] == "rviz2"
+        assert node.options["condition"].args[0].args == line.options["condition"].args[0].args == ("rviz",)
 
 
 def test_the_defaults_of_a_replay_are_those_of_its_node(asked):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from neuralfusion_ros.messages.markers import NAMESPACE
 from neuralfusion_ros.messages.tsdf_cloud import TSDF_POINT
 from neuralfusion_ros.nodes.parameters import CommonParameters, FusionParameters
 
-LAYOUT = yaml.safe_load((Path(__file__).parents[2] / "config" / "neuralfusion.rviz").read_text())
+ROOT = Path(__file__).parents[2]
+LAYOUT = yaml.safe_load((ROOT / "config" / "neuralfusion.rviz").read_text())
 MANAGER = LAYOUT["Visualization Manager"]
 DISPLAYS = {display["Name"]: display for display in MANAGER["Displays"]}
 
@@ -83,6 +85,47 @@ def test_the_topics_are_those_of_the_nodes(graph):
             offered = info.qos_profile
             assert offered.reliability.name == "RELIABLE" or topic["Reliability Policy"] == "Best Effort"
             assert offered.durability.name == "TRANSIENT_LOCAL" or topic["Durability Policy"] == "Volatile"
+
+
+@contextmanager
+def launched(name, rules):
+    """A bare node with the remappings that a launch file gives it."""
+    import rclpy
+    from rclpy.node import Node
+
+    words = [word for rule in rules for word in ("-r", rule)]
+    context = rclpy.Context()
+    rclpy.init(args=["--ros-args", *words], context=context)
+    node = Node(name, context=context)
+    yield node
+    node.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+@pytest.mark.parametrize("namespace", ["", "robot1"])
+@pytest.mark.parametrize("file", ["mapping", "realsense"])
+def test_rviz_hears_the_topics_that_are_in_use(file, namespace, asked):
+    path = ROOT / "launch" / f"{file}.launch.py"
+    context = {**asked.defaults_of(path), "namespace": namespace}
+    nodes = {node.options["executable"]: node for node in asked.with_included(path).of_kind("Node")}
+
+    def resolved(executable, *topics):
+        node = nodes[executable]
+        rules = [f"__ns:=/{node.options['namespace'].perform(context)}"] if namespace else []
+        for old, new in node.options.get("remappings", []):
+            rules.append(f"{old}:={new if isinstance(new, str) else new.perform(context)}")
+        with launched(executable, rules) as bare:
+            return {bare.resolve_topic_name(topic) for topic in topics}
+
+    shown = {display["Topic"]["Value"] for display in DISPLAYS.values() if "Topic" in display}
+    own = {
+        node: [f"~/{topic.rpartition('/')[2]}" for topic in shown if topic.startswith(f"/{node}/")]
+        for node in ("fusion_node", "translator_node")
+    }
+    in_use = resolved("fusion_node", "depth/image", *own["fusion_node"])
+    in_use |= resolved("translator_node", *own["translator_node"])
+    assert len(in_use) == len(shown) == 6
+    assert resolved("rviz2", *shown) == in_use
 
 
 def test_clouds_are_coloured_by_fields_that_they_have():

@@ -11,6 +11,7 @@ import open3d as o3d
 import pytest
 
 from neuralfusion_ros.mapping.mesh_file import MeshFileError, read_coloured_mesh, read_mesh, write_mesh
+from neuralfusion_ros.mapping.mesh_up import note_up, noted_up
 from neuralfusion_ros.mapping.meshing import Mesh
 from neuralfusion_ros.mapping.new_file import NotWritable
 
@@ -39,6 +40,23 @@ def test_what_was_written_is_read(tmp_path):
     np.testing.assert_array_equal(found.vertices, mesh.vertices)
     np.testing.assert_array_equal(found.triangles, mesh.triangles)
     assert colours is None
+
+
+@pytest.mark.parametrize("file", ["binary", "text"])
+def test_a_note_which_way_is_up_changes_nothing_else(request, file):
+    path = request.getfixturevalue(file)
+    before = read_mesh(path)
+    assert noted_up(path) is None
+    note_up(path, (0.0, -3.0, 4.0))
+    assert noted_up(path) == (0.0, -0.6, 0.8)
+    np.testing.assert_array_equal(read_mesh(path).vertices, before.vertices)
+    np.testing.assert_array_equal(read_mesh(path).triangles, before.triangles)
+
+
+@pytest.mark.parametrize("note", ["comment up", "comment up y", "comment up 0.0 0.0 0.0", "comment up 1e999 0.0 1.0"])
+def test_a_note_that_tells_nothing_is_passed_over(text, note):
+    text.write_text(text.read_text().replace("ply\n", f"ply\n{note}\n", 1))
+    assert noted_up(text) is None
 
 
 @pytest.fixture
