@@ -15,6 +15,7 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -25,11 +26,14 @@ from neuralfusion_ros.messages.camera_info import encode_camera
 from neuralfusion_ros.messages.depth_image import encode_depth
 from neuralfusion_ros.messages.poses import encode_pose
 from neuralfusion_ros.messages.stamps import NS_PER_S, ns_to_stamp
+from neuralfusion_ros.messages.tf_type import NoTfType, tf_message_type
+from neuralfusion_ros.messages.transforms import encode_transforms
 from neuralfusion_ros.nodes.declared_parameters import declare_parameters, read_parameters, warn_of_unknown
 from neuralfusion_ros.nodes.parameters import ReplayParameters
 from neuralfusion_ros.nodes.qos import reliable
 from neuralfusion_ros.nodes.ros_parameter import ParameterError
 from neuralfusion_ros.nodes.run_node import BAD_INPUT, BROKEN, OK, check_arguments, run_node
+from neuralfusion_ros.nodes.transform_listener import TF, tf_qos
 
 _LOOK_S = 0.05
 _CLOCK_PERIOD_S = 0.02
@@ -62,11 +66,19 @@ class ReplayNode(Node):
         self._info = self.create_publisher(CameraInfo, "depth/camera_info", reliable(50))
         self._pose = self.create_publisher(PoseStamped, "pose", reliable(50))
         self._topics = (self._image, self._info, self._pose)
+        self._tf = self._make_tf()
         self._clock_topic = self.create_publisher(ClockMessage, "/clock", 10) if self._options.clock else None
         self._shown = shown
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="replay")
         self.published = 0
+
+    def _make_tf(self) -> Publisher | None:
+        try:
+            return self.create_publisher(tf_message_type(), TF, tf_qos(is_static=False))
+        except NoTfType as error:
+            self.get_logger().info(f"{TF} is not published: {error}")
+            return None
 
     def begin(self, finish: Callable[[int], None]) -> None:
         """Starts to play; ends the process after the last frame."""
@@ -113,7 +125,10 @@ class ReplayNode(Node):
         """The image last, so that it finds its pose and its camera."""
         stamp_ns = frame.stamp_ns
         self._publish_clock(stamp_ns)
-        self._pose.publish(encode_pose(frame.T_world_camera, stamp_ns, self._options.global_frame))
+        global_frame = self._options.global_frame
+        self._pose.publish(encode_pose(frame.T_world_camera, stamp_ns, global_frame))
+        if self._tf:
+            self._tf.publish(encode_transforms([(global_frame, CAMERA_FRAME, stamp_ns, frame.T_world_camera)]))
         self._info.publish(encode_camera(self._recording.camera, stamp_ns, CAMERA_FRAME))
         self._image.publish(encode_depth(frame.depth_m, stamp_ns, CAMERA_FRAME))
         self.published += 1
