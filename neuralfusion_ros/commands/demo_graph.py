@@ -41,7 +41,14 @@ class DemoGraph(MappingGraph):
 
             self.require(ended, plan.duration_s + START_LIMIT_S, REPLAY, "has not ended")
             settled = _Settled(self.said)
-            self.require(lambda: ended() and settled(), _SETTLE_LIMIT_S, TRANSLATOR, settled)
+
+            def done() -> bool:
+                if ended() and settled():
+                    return True
+                advance(0, f"replay has ended, the map {settled}")
+                return False
+
+            self.require(done, _SETTLE_LIMIT_S, TRANSLATOR, settled)
         self.require(lambda: self._watcher.markers > 0, _OUTPUT_LIMIT_S, TRANSLATOR, "sent no markers")
         self.require(lambda: self._watcher.tsdf_points > 0, _OUTPUT_LIMIT_S, TRANSLATOR, "sent no TSDF")
         return round(time.monotonic() - begin_s, 1)

@@ -2,6 +2,7 @@
 """When the demo takes the map for finished, and when it gives up waiting, with nodes that only pretend."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -90,6 +91,14 @@ def test_a_slow_node_is_waited_for_as_long_as_it_advances() -> None:
     watcher = Watcher(*slowly, (DONE, FOLLOWS))
     play(watcher)
     assert watcher.used == 21
+
+
+def test_what_is_waited_for_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    notes: list[str] = []
+    shown = nullcontext(lambda count=1, note="": notes.append(note))
+    monkeypatch.setattr("neuralfusion_ros.commands.demo_graph.progress", lambda label, total: shown)
+    play(Watcher((DONE, FOLLOWS | {"waiting_blocks": 7}), (DONE, FOLLOWS), (DONE, FOLLOWS)))
+    assert "replay has ended, the map is not up to date (7 blocks wait for translation)" in notes
 
 
 def test_nothing_shown_is_a_failure() -> None:
