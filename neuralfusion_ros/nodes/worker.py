@@ -83,6 +83,7 @@ class Worker:
 def _carry_out(job: Callable[[], T], future: Future[T], cancel: bool) -> None:
     if cancel:
         future.cancel()
+        future.set_running_or_notify_cancel()  # otherwise who waits for it would wait for ever
         return
     try:
         future.set_result(job())

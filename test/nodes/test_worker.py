@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import wait
 from threading import Event
 
 import pytest
@@ -75,7 +76,7 @@ def test_jobs_that_have_not_begun_are_cancelled_at_the_end(make_worker):
     go_on.set()
     worker.stop()
     assert first.done() and not first.cancelled()
-    assert second.cancelled()
+    assert second.cancelled() and second in wait([second], timeout=0).done
 
 
 def test_a_worker_that_never_started_can_be_stopped():
