@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts a camera's driver, when it is installed, and the mapping. The launch files of the cameras fill in the rest."""
 
+import shlex
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
@@ -16,7 +18,7 @@ ARGUMENTS = {
     "driver": ("true", "Start the camera's driver."),
     "driver_package": ("", "ROS package of the driver."),
     "driver_launch": ("", "Its launch file; of several names, the first that exists."),
-    "driver_arguments": ("", "Arguments for it, such as 'fps:=15 depth_mode:=NFOV_UNBINNED'."),
+    "driver_arguments": ("", "Arguments for it, such as 'fps:=15 depth_mode:=NFOV_UNBINNED'. Quotes keep blanks."),
 }
 
 
@@ -39,10 +41,16 @@ def start_driver(context: LaunchContext) -> list[Any]:
     if wanted != "true" or path is None:
         why = f"no {names} of package {package} is installed" if wanted == "true" else "driver:=false"
         return [LogInfo(msg=f"The driver is not started ({why}); the camera is expected to run already.")]
-    pairs = [(name, value) for name, _, value in (word.partition(":=") for word in arguments.split())]
+    try:
+        words = shlex.split(arguments)
+    except ValueError as error:
+        raise RuntimeError(f"driver_arguments cannot be read: {error}: {arguments}") from error
+    pairs = [(name, value) for name, _, value in (word.partition(":=") for word in words)]
     include = IncludeLaunchDescription(PythonLaunchDescriptionSource(str(path)), launch_arguments=pairs)
-    # Drivers have arguments of the same names, such as params_file, which must not get ours.
-    return [GroupAction([include], scoped=True, forwarding=False)]
+    # Drivers have arguments of the same names, such as params_file, which must not get ours. Such a group begins with
+    # the environment of the shell, so the middleware's profile is set in it.
+    transport = run_path(str(MAPPING))["choose_transport"]()
+    return [GroupAction([transport, include], scoped=True, forwarding=False)]
 
 
 def find_launch_file(package: str, names: list[str]) -> Path | None:

@@ -4,6 +4,7 @@
 Arguments of camera.launch.py and mapping.launch.py, such as rviz:=true, may be given too.
 """
 
+import shlex
 from pathlib import Path
 
 from launch import LaunchDescription
@@ -20,7 +21,7 @@ DEFAULTS = {
     "depth_image": "/rgbd_camera/depth_image",
     "camera_info": "/rgbd_camera/camera_info",
     "params_file": str(CONFIG / "gazebo.yaml"),
-    "driver_arguments": f"bridge_name:=depth_bridge config_file:={CONFIG / 'gazebo_bridge.yaml'}",
+    "driver_arguments": f"bridge_name:=depth_bridge config_file:={shlex.quote(str(CONFIG / 'gazebo_bridge.yaml'))}",
     "use_sim_time": "true",
 }
 

@@ -43,9 +43,6 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(name, default_value=default, description=text)
         for name, (default, text) in ARGUMENTS.items()
     ]
-    # Large messages between processes need a large shared memory segment. A profile chosen by the user is kept.
-    profile = EnvironmentVariable(PROFILE_VARIABLE, default_value=str(CONFIG / "fastdds_shm.xml"))
-    transport = SetEnvironmentVariable(PROFILE_VARIABLE, profile)
     use_sim_time = {"use_sim_time": LaunchConfiguration("use_sim_time")}
     fusion_node = Node(
         package=PACKAGE,
@@ -71,7 +68,7 @@ def generate_launch_description() -> LaunchDescription:
         ros_arguments=["--log-level", LaunchConfiguration("log_level")],
         output="screen",
     )
-    return LaunchDescription([*arguments, transport, fusion_node, translator_node, rviz(use_sim_time)])
+    return LaunchDescription([*arguments, choose_transport(), fusion_node, translator_node, rviz(use_sim_time)])
 
 
 def rviz(use_sim_time: dict[str, LaunchConfiguration]) -> Node | LogInfo:
@@ -94,3 +91,9 @@ def rviz(use_sim_time: dict[str, LaunchConfiguration]) -> Node | LogInfo:
         remappings=[*own, ("/depth/image", LaunchConfiguration("depth_image"))],
         condition=wanted,
     )
+
+
+def choose_transport() -> SetEnvironmentVariable:
+    """Large messages between processes need a large shared memory segment. A profile chosen by the user is kept."""
+    profile = EnvironmentVariable(PROFILE_VARIABLE, default_value=str(CONFIG / "fastdds_shm.xml"))
+    return SetEnvironmentVariable(PROFILE_VARIABLE, profile)

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import runpy
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
+from neuralfusion_ros.commands.dds_profile import profile_variable
 from neuralfusion_ros.nodes.camera_input import is_rectified
 
 ROOT = Path(__file__).parents[2]
@@ -54,10 +57,30 @@ def test_an_installed_driver_is_started_with_its_arguments_and_without_ours(name
     path = install(defaults["driver_package"], defaults["driver_launch"].split()[-1])
     group = driver_of(name, asked)
     assert group.kind == "GroupAction" and group.options == {"scoped": True, "forwarding": False}
-    (include,) = group.args[0]
+    transport, include = group.args[0]
+    assert (transport.kind, transport.args[0]) == ("SetEnvironmentVariable", profile_variable())
     assert include.args[0].args == (path,)
-    given = " ".join(f"{name}:={value}" for name, value in include.options["launch_arguments"])
+    given = shlex.join(f"{name}:={value}" for name, value in include.options["launch_arguments"])
     assert given == defaults["driver_arguments"]
+
+
+def test_arguments_of_a_driver_may_have_blanks(asked, install):
+    install("realsense2_camera", "rs_launch.py")
+    group = driver_of("realsense", asked, driver_arguments="fps:=15 config_file:='/home/my robot/a.yaml'")
+    pairs = group.args[0][-1].options["launch_arguments"]
+    assert pairs == [("fps", "15"), ("config_file", "/home/my robot/a.yaml")]
+    with pytest.raises(RuntimeError, match="driver_arguments cannot be read: No closing quotation"):
+        driver_of("realsense", asked, driver_arguments="config_file:='/home/my robot")
+
+
+def test_the_bridge_of_a_package_in_a_folder_with_blanks_finds_its_file(asked, install, tmp_path):
+    install("ros_gz_bridge", "ros_gz_bridge.launch.py")
+    for folder in ("launch", "config"):
+        shutil.copytree(ROOT / folder, tmp_path / "my robot" / folder)
+    defaults = asked.defaults_of(tmp_path / "my robot" / "launch" / "gazebo.launch.py")
+    group = driver_of("gazebo", asked, driver_arguments=defaults["driver_arguments"])
+    arguments = dict(group.args[0][-1].options["launch_arguments"])
+    assert Path(arguments["config_file"]) == tmp_path / "my robot" / "config" / "gazebo_bridge.yaml"
 
 
 def test_a_driver_that_is_not_wanted_is_not_started(asked, install):
