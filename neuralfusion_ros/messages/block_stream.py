@@ -40,6 +40,10 @@ class BlockStreamReceiver:
         self.complete = False
         self._expected = 0
 
+    def sender_came(self) -> None:
+        """Another sender, or the same anew, is heard from now on; what it said before is not known."""
+        self.complete = False
+
     def follow(self, map_id: int, sequence: int, first_of_full: bool) -> Step:
         """Takes note of a message and says what to do with it.
 

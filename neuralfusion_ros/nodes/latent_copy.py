@@ -85,6 +85,10 @@ class LatentCopy:
         self._part_since_s = None
         return unpack_keys(changed)
 
+    def sender_came(self) -> None:
+        """A sender of blocks is heard from now on; the copy stays as it is until it sends its map."""
+        self._receiver.sender_came()
+
     def apply(self, message: BlockMessage) -> None:
         """Takes in a message. Raises BadMessage: 'model' or 'latent_blocks' when it does not fit."""
         self._check(message)

@@ -98,7 +98,7 @@ class MappingNode(LifecycleNode):
         """A publisher that tells about every new subscriber."""
 
         def matched(info: Any) -> None:
-            if info.current_count_change > 0:
+            if info.total_count_change > 0:
                 viewer_came()
 
         return self.create_publisher(kind, topic, qos, event_callbacks=PublisherEventCallbacks(matched=matched))

@@ -89,7 +89,7 @@ class TranslationWork:
         self.resends = self.received = 0
         self._received_rate = Rate()
         self._starts = self._refills = self._mesh_ns = 0
-        self._new_mesh_viewer = self._new_tsdf_viewer = False
+        self._new_mesh_viewer = self._new_tsdf_viewer = self._new_sender = False
         self.mesh_is_old = self._hold = False
         self.worker = Worker(self._step, rejections.unexpected, parameters.niceness)
 
@@ -106,6 +106,11 @@ class TranslationWork:
         self.received += 1
         if self.inbox.put(data) is not None:
             self._rejections.reject("queue_full", "The blocks come faster than they can be stored.")
+        self.worker.wake()
+
+    def sender_came(self) -> None:
+        """Somebody new publishes the blocks, and may have begun before it was heard."""
+        self._new_sender = True
         self.worker.wake()
 
     def mesh_viewer_came(self) -> None:
@@ -183,6 +188,9 @@ class TranslationWork:
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _apply_waiting(self) -> None:
+        if self._new_sender:
+            self._new_sender = False
+            self.copy.sender_came()
         for data in self.inbox.take_all():
             with self._rejections.gate():
                 self.copy.apply(decode_blocks(data))

@@ -13,8 +13,10 @@ from concurrent.futures import Future
 from typing import Any
 
 from nav_msgs.msg import OccupancyGrid
+from rclpy.event_handler import QoSSubscriptionMatchedInfo, SubscriptionEventCallbacks
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Empty
 from visualization_msgs.msg import MarkerArray
@@ -56,10 +58,7 @@ class TranslatorNode(MappingNode):
             self._work.use(self._options)
 
     def go(self) -> None:
-        blocks = self.keep(
-            self.create_subscription(PointCloud2, "latent_blocks", self._on_blocks, reliable(BLOCKS_DEPTH), raw=True),
-            self.destroy_subscription,
-        )
+        blocks = self.keep(self._subscribe_to_blocks(), self.destroy_subscription)
         outputs = Outputs(
             self._publisher(MarkerArray, "~/mesh", reliable(_MESH_DEPTH), lambda: self._work.mesh_viewer_came()),
             self._publisher(PointCloud2, "~/tsdf", reliable(_TSDF_DEPTH), lambda: self._work.tsdf_viewer_came()),
@@ -112,6 +111,20 @@ class TranslatorNode(MappingNode):
 
     def _publisher(self, kind: type[Any], topic: str, qos: QoSProfile, viewer_came: Callable[[], None]) -> Publisher:
         return self.keep(self.publisher_for_viewers(kind, topic, qos, viewer_came), self.destroy_publisher)
+
+    def _subscribe_to_blocks(self) -> Subscription:
+        def on_matched(info: QoSSubscriptionMatchedInfo) -> None:
+            if info.total_count_change > 0:  # the current count stays when one goes and another comes
+                self._work.sender_came()
+
+        return self.create_subscription(
+            PointCloud2,
+            "latent_blocks",
+            self._on_blocks,
+            reliable(BLOCKS_DEPTH),
+            event_callbacks=SubscriptionEventCallbacks(matched=on_matched),
+            raw=True,
+        )
 
     def _on_blocks(self, data: bytes) -> None:
         self._work.add_message(data)

@@ -10,11 +10,14 @@ import torch
 from geometry_msgs.msg import PoseStamped
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from visualization_msgs.msg import MarkerArray
 
 from neuralfusion_ros.mapping.block_index import pack_keys
 from neuralfusion_ros.messages.camera_info import encode_camera
 from neuralfusion_ros.messages.depth_image import encode_depth
+from neuralfusion_ros.messages.markers import read_marker_array
 from neuralfusion_ros.messages.poses import encode_pose
+from neuralfusion_ros.nodes.qos import reliable
 from neuralfusion_ros.nodes.translator_node import TranslatorNode
 
 pytestmark = pytest.mark.timeout(300)
@@ -30,8 +33,15 @@ class Relay:
         self.lost = self.swapped = 0
         self.loses_all = False
         self._random, self._late = random.Random(1), None
-        self._publisher = robot.robot.create_publisher(PointCloud2, "latent_blocks", QoSProfile(depth=200))
-        robot.robot.create_subscription(PointCloud2, "fused_blocks", self._pass_on, QoSProfile(depth=200), raw=True)
+        self._node = robot.robot
+        self._publisher = self._node.create_publisher(PointCloud2, "latent_blocks", QoSProfile(depth=200))
+        self._node.create_subscription(PointCloud2, "fused_blocks", self._pass_on, QoSProfile(depth=200), raw=True)
+
+    def come_again(self):
+        """As a sender that is started anew: the translator has to find it first."""
+        self._node.destroy_publisher(self._publisher)
+        self._publisher = self._node.create_publisher(PointCloud2, "latent_blocks", QoSProfile(depth=200))
+        self.loses_all = False
 
     def _pass_on(self, data):
         if self.loses_all or self._random.random() < LOST_SHARE:
@@ -109,3 +119,40 @@ def test_a_stream_that_loses_messages_ends_in_identical_maps(translator, frame_o
     relay.loses_all = False
     robot.wait(lambda: in_step(robot, node))
     assert node.report().values["resends"] > resends
+
+
+def test_a_sender_that_spoke_before_it_was_heard_is_asked_for_its_map(translator, frame_of, camera):
+    robot, relay, node = translator
+    eye = Camera(robot, camera, frame_of)
+    eye.send(2)
+    robot.wait(lambda: node._copy.surface is not None and in_step(robot, node))
+    relay.loses_all = True
+    eye.send(2)
+    sender = robot.node._work.sender
+    robot.wait(lambda: not sender.has_work and not sender._echoes_left)
+    assert not in_step(robot, node)
+    relay.come_again()
+    robot.wait(lambda: in_step(robot, node))
+
+
+def test_a_viewer_that_takes_the_place_of_another_gets_the_whole_mesh(live, frame_of, camera):
+    robot = live("-p", "mesh_rate_hz:=20.0", publish_rate_hz=20.0)
+    node = TranslatorNode()
+    robot.add(node)
+
+    def viewer(seen):
+        def show(data):
+            seen.update({marker.id: len(marker.points) for marker in read_marker_array(data) if len(marker.points)})
+
+        return robot.robot.create_subscription(MarkerArray, "/translator_node/mesh", show, reliable(100), raw=True)
+
+    first: dict[int, int] = {}
+    second: dict[int, int] = {}
+    looking = viewer(first)
+    Camera(robot, camera, frame_of).send(2)
+    robot.wait(lambda: first and in_step(robot, node) and not node.report().values["waiting_blocks"])
+    robot.wait(lambda: node.report().values["lag_s"] == "0.000" and not node._work.mesh_is_old)
+    robot.robot.destroy_subscription(looking)
+    viewer(second)
+    robot.wait(lambda: second == first)
+    node.end()
