@@ -31,7 +31,7 @@ def hand_path(scene: Scene, rng: np.random.Generator, frames: int) -> Array:
     style = ("orbit", "walk", "spot")[rng.choice(3, p=(0.35, 0.45, 0.2))]
     position = _positions(scene, rng, frames, style)
     forward = _gaze(scene, rng, position, style)
-    T_room_camera = _poses(position, forward, 0.06 * _smooth_signal(rng, frames))
+    T_room_camera = poses_looking(position, forward, 0.06 * smooth_signal(rng, frames))
     return scene.T_world_room @ T_room_camera
 
 
@@ -117,7 +117,7 @@ def _walked(track: Array, rng: np.random.Generator, frames: int, style: str) -> 
     closed = np.concatenate([track, track[:1]])
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
     mean_step = rng.uniform(0.01, 0.03) if style == "spot" else rng.uniform(0.045, 0.08)
-    steps = mean_step * np.exp(0.25 * _smooth_signal(rng, frames)).clip(0.5, 1.25)
+    steps = mean_step * np.exp(0.25 * smooth_signal(rng, frames)).clip(0.5, 1.25)
     travelled = np.cumsum(steps) % max(length[-1], 1e-6)
     return np.stack([np.interp(travelled, length, closed[:, axis]) for axis in range(3)], axis=1)
 
@@ -183,12 +183,12 @@ def _turned_towards(current: Array, desired: Array, limit: float) -> Array:
     return cast(Array, turned / np.linalg.norm(turned))
 
 
-def _smooth_signal(rng: np.random.Generator, frames: int) -> Array:
+def smooth_signal(rng: np.random.Generator, frames: int) -> Array:
     """(frames,) a slowly changing random signal of about unit variance."""
     return cast(Array, 4.0 * gaussian_filter1d(rng.normal(0, 1, frames + 60), 6)[30 : 30 + frames])
 
 
-def _poses(position: Array, forward: Array, roll: Array) -> Array:
+def poses_looking(position: Array, forward: Array, roll: Array) -> Array:
     """(F, 4, 4) optical frames (x right, y down, z forward) in the room's frame."""
     right = np.cross(forward, [0.0, 0.0, 1.0])
     right /= np.linalg.norm(right, axis=1, keepdims=True)

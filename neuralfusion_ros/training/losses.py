@@ -13,7 +13,9 @@ from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS, voxel_rows
 from neuralfusion_ros.mapping.voxel_state import FREE, WEIGHT
 from neuralfusion_ros.training.sequences import NoisyStream
 
-_BAND_SHARE = 0.6
+_THIN_SHARE = 0.12  # of all queries, for rods and for plates alike
+_THIN_DRAWS = 4  # points tried for each: where no frame has been yet, there is no voxel to ask
+_BAND_SHARE = 0.6  # of the other queries
 _SURFACE_WEIGHT = 3.0
 _OCCUPANCY_WEIGHT = 0.3
 
@@ -36,19 +38,23 @@ class Queries:
 def sample_queries(grid: BlockGrid, stream: NoisyStream, count: int, generator: torch.Generator) -> Queries:
     """Draws touched voxels, more of them from the band, and looks up the truth: at half of them in the voxel's centre.
 
+    Some are near rods and plates thinner than a voxel, which would otherwise hardly ever be drawn; see thin_things.
     Space behind a surface that no frame has looked into is left out: what is there cannot be known.
     """
     values = grid.values.reshape(-1, grid.channels)
     band = (values[:, WEIGHT] > 0).nonzero().squeeze(-1)
     free = ((values[:, WEIGHT] <= 0) & (values[:, FREE] > 0)).nonzero().squeeze(-1)
-    in_band = round(count * _BAND_SHARE)
-    rows = torch.cat([_draw(pool, n, generator) for pool, n in ((band, in_band), (free, count - in_band))])
+    thin = _rows_near_thin_things(grid, stream, round(count * _THIN_SHARE), generator)
+    others = count - len(thin)
+    in_band = round(others * _BAND_SHARE)
+    drawn = [_draw(pool, n, generator) for pool, n in ((band, in_band), (free, others - in_band))]
+    rows = torch.cat([*drawn, thin])
     block = torch.div(rows, BLOCK_VOXELS, rounding_mode="floor")
     voxels = grid.keys[block].long() * 8 + voxel_offsets(grid.device)[rows % BLOCK_VOXELS]
     offset = torch.rand((len(voxels), 3), generator=generator) - 0.5
     offset[::2] = 0
     points_m = (voxels.cpu() + 0.5 + offset) * grid.voxel_size_m  # the truth is worked out on the CPU
-    distance_m = stream.sequence.scene.signed_distance(points_m)
+    distance_m = stream.truth.scene.signed_distance(points_m)
     known = (distance_m < 0) | stream.visible(points_m)
     voxels = voxels[known.to(grid.device)]
     axis = torch.arange(-1, 2, device=grid.device)
@@ -65,6 +71,20 @@ def map_loss(tsdf: torch.Tensor, occupancy_logit: torch.Tensor, target: torch.Te
     distance = (weight * (error + 2 * error**2)).sum() / weight.sum()
     occupancy = F.binary_cross_entropy_with_logits(occupancy_logit, (target < 0).float())
     return distance + _OCCUPANCY_WEIGHT * occupancy
+
+
+def _rows_near_thin_things(
+    grid: BlockGrid, stream: NoisyStream, count: int, generator: torch.Generator
+) -> torch.Tensor:
+    """Rows of touched voxels, at most `count` near thin rods and `count` near thin plates."""
+    values = grid.values.reshape(-1, grid.channels)
+    result = [torch.zeros(0, dtype=torch.int64, device=grid.device)]
+    for points_m in stream.truth.points_near_thin_things(_THIN_DRAWS * count, generator):
+        rows = voxel_rows(grid, torch.floor(points_m / grid.voxel_size_m).long().to(grid.device))
+        rows = rows[rows >= 0]
+        touched = (values[rows, WEIGHT] > 0) | (values[rows, FREE] > 0)
+        result.append(rows[touched][:count])
+    return torch.cat(result)
 
 
 def _draw(pool: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:

@@ -150,7 +150,7 @@ def _fixtures(rng: np.random.Generator, room: Array) -> Solids:
     return solids
 
 
-def _shell(room: Array) -> Solids:
+def shell(room: Array) -> Solids:
     """Floor, ceiling and four walls around the inner size of the room."""
     x, y, z = room
     wall, outer = WALL_M, (x + 2 * WALL_M, y + 2 * WALL_M)
@@ -166,7 +166,7 @@ def random_room(seed: int, size: str = "room") -> Scene:
     """
     rng = np.random.default_rng(seed)
     room = np.array([*rng.uniform(*SIZES_M[size], 2), rng.uniform(2.2, 2.8)])
-    solids = _shell(room) + _furnish(rng, room) + _fixtures(rng, room)
+    solids = shell(room) + _furnish(rng, room) + _fixtures(rng, room)
     T_world_room = np.eye(4)
     T_world_room[:3, :3] = Rotation.from_euler("z", rng.uniform(0, 2 * np.pi)).as_matrix()
     T_world_room[:3, 3] = rng.uniform(-0.5, 0.5, 3)

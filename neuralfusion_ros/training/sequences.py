@@ -17,6 +17,8 @@ from neuralfusion_ros.training.scenes import Scene, random_room
 from neuralfusion_ros.training.sensor_families import random_sensor
 from neuralfusion_ros.training.sensor_noise import SensorNoise, jitter_pose
 from neuralfusion_ros.training.settings import LEAST_STREAM_FRAMES, DataSettings
+from neuralfusion_ros.training.stage import path_around, random_stage
+from neuralfusion_ros.training.thin_things import mappable
 
 _MAX_WEIGHTS = (3.0, 64.0)
 
@@ -37,19 +39,20 @@ class CleanSequence:
 
 
 def render_sequence(seed: int, data: DataSettings) -> CleanSequence:
-    """A random room seen along a random path by a camera of random size and field of view (54 to 75 degrees).
+    """A random room or stage seen along a random path by a camera of random size and field of view (54 to 75 degrees).
 
     Raises ValueError when the room has no free place for a camera.
     """
     rng = np.random.default_rng([seed, 1])
-    scene = random_room(seed)
+    on_stage = rng.random() < data.stage_share
+    scene = random_stage(seed) if on_stage else random_room(seed)
     width = data.image_widths[rng.integers(len(data.image_widths))]
     height = 3 * width // 4
     focal = float(rng.uniform(0.65, 0.98) * width)
     cx, cy = (width - 1) / 2 + rng.uniform(-5, 5), (height - 1) / 2 + rng.uniform(-5, 5)
     camera = PinholeCamera(width, height, focal, focal, float(cx), float(cy))
     renderer = DepthRenderer(*scene.mesh())
-    poses = hand_path(scene, rng, data.frames)
+    poses = (path_around if on_stage else hand_path)(scene, rng, data.frames)
     rendered = [renderer.render_with_cosine(camera, pose) for pose in poses]
     depth, cosine = (np.stack(images) for images in zip(*rendered, strict=True))
     return CleanSequence(scene, camera, depth, cosine, poses)
@@ -66,14 +69,16 @@ class NoisyFrame:
 class NoisyStream:
     """One pass of one sensor through a clean sequence: random start, stride, voxel size, sensor and tracking error.
 
-    max_weight: of the map that it feeds, in frames. Also small ones, so that within a short stream some maps are as old
-    as they become on a robot that stands still: many times the weight at which they begin to forget.
+    truth: what the map should show. max_weight: of the map that it feeds, in frames. Also small ones, so that within a
+    short stream some maps are as old as they become on a robot that stands still: many times the weight at which they
+    begin to forget.
     """
 
     def __init__(self, sequence: CleanSequence, rng: np.random.Generator) -> None:
         self.sequence = sequence
         self._rng = rng
         self.voxel_size_m = float(np.exp(rng.uniform(np.log(0.02), np.log(0.04))))
+        self.truth = mappable(sequence.scene, self.voxel_size_m)
         self.max_weight = float(np.exp(rng.uniform(*np.log(_MAX_WEIGHTS))))
         self.sensor: SensorNoise = random_sensor(rng)
         self._pose_error_m = float(rng.uniform(0, 0.006) * rng.integers(0, 2))
@@ -113,7 +118,8 @@ class NoisyStream:
         result = copy.copy(self)
         result._rng = copy.deepcopy(self._rng)
         result._ready = [result._noisy(int(number)) for number in order]
-        # A copy of the scene leaves out what it has worked out for itself.
+        # Copies of the scenes leave out what they have worked out for themselves.
+        result.truth = replace(self.truth, scene=replace(self.truth.scene))
         no_cosine = np.zeros((len(order), 0, 0), np.float32)
         result.sequence = CleanSequence(
             replace(clean.scene), clean.camera, clean.depth_m[order], no_cosine, clean.poses[order]

@@ -21,17 +21,21 @@ class SettingsError(ValueError):
 @dataclass(frozen=True)
 class DataSettings:
     """pool: rendered sequences in use at once. refresh: one of them is replaced every so many streams. frames: of a
-    sequence. image_widths: in pixels, one is drawn for each sequence; images are 3/4 as high.
+    sequence. image_widths: in pixels, one is drawn for each sequence; images are 3/4 as high. stage_share: of the
+    sequences, those that show single things from all around, see stage; the others show rooms.
     """
 
     pool: int = 16
     refresh: int = 4
     frames: int = 48
     image_widths: tuple[int, ...] = (320, 480, 640)
+    stage_share: float = 0.3
 
     def __post_init__(self) -> None:
         _at_least(1, pool=self.pool, refresh=self.refresh)
         _at_least(LEAST_STREAM_FRAMES * _LARGEST_STRIDE, frames=self.frames)
+        if not 0 <= self.stage_share <= 1:
+            raise SettingsError(f"stage_share must be in 0..1, got {self.stage_share}")
         if not self.image_widths or not all(64 <= width <= 4096 for width in self.image_widths):
             raise SettingsError(f"image_widths must be widths in 64..4096 pixels, got {list(self.image_widths)}")
 

@@ -26,6 +26,11 @@ class Solid:
         """The solid after p -> rotation @ p + translation."""
         return replace(self, centre=rotation @ self.centre + translation, rotation=rotation @ self.rotation)
 
+    @property
+    def half_thickness(self) -> Array:
+        """(3,) half sizes along its own axes, as far as they measure a thickness; infinite along the others."""
+        return self.half
+
     @staticmethod
     def parts(local: torch.Tensor, half: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Squared distance outside and signed distance inside, both (K, N), of N points in K solids' axes.
@@ -90,6 +95,11 @@ class Cylinder(Solid):
 
 class Capsule(Solid):
     """All points within a radius of a segment along its z axis: `half` is (radius, radius, half segment length)."""
+
+    @property
+    def half_thickness(self) -> Array:
+        # A capsule without length is a sphere: as thin along its axis as across it.
+        return np.array([self.half[0], self.half[0], np.inf if self.half[2] > 0 else self.half[0]])
 
     @staticmethod
     def parts(local: torch.Tensor, half: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,6 +2,7 @@
 """Where the map is judged, and by what measure."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from neuralfusion_ros.mapping.extract import TRUNCATION_VOXELS
 from neuralfusion_ros.mapping.voxel_state import FREE, WEIGHT, n_channels
 from neuralfusion_ros.training.losses import Queries, map_loss, sample_queries
 from neuralfusion_ros.training.sequences import NoisyStream
+from neuralfusion_ros.training.solids import rod
 
 BEHIND_M = 1.7  # the wall's far side is at 1.6 m
 
@@ -73,6 +75,20 @@ def test_most_queries_lie_in_the_band(grid, stream):
     assert 1000 < len(queries.target) <= 2000
     assert 0.5 < in_band.float().mean() < 0.9
     assert len(queries.near[:, 13].unique()) > 0.8 * len(queries.near)
+
+
+def test_some_queries_are_near_a_thin_rod_and_want_it_a_voxel_thick(wall_sequence, grid):
+    thin = rod((-0.1, -0.2, 1.0), (-0.1, 0.2, 1.0), 0.003)
+    scene = replace(wall_sequence.scene, solids=(*wall_sequence.scene.solids, thin))
+    stream = NoisyStream(replace(wall_sequence, scene=scene), np.random.default_rng(0))
+    stream.take(1000)
+    queries = drawn(grid, stream)
+    points_m = centres_m(grid)[queries.near[:, 13]] + queries.offset * grid.voxel_size_m
+    near = replace(scene, solids=(thin,)).signed_distance(points_m) < 3 * grid.voxel_size_m
+    assert 0.1 < near.float().mean() < 0.2
+    inside = near & (queries.target < 0)
+    assert inside.float().sum() > 0.05 * near.float().sum()
+    assert (scene.signed_distance(points_m[inside]) > 0).float().mean() > 0.5  # of a rod that is nowhere so thick
 
 
 def test_space_that_nobody_looked_into_is_left_out(grid, stream):

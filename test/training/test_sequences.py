@@ -14,6 +14,7 @@ from neuralfusion_ros.training.scenes import Scene
 from neuralfusion_ros.training.sequences import CleanSequence, NoisyStream, render_sequence
 from neuralfusion_ros.training.settings import DataSettings
 from neuralfusion_ros.training.solids import box
+from neuralfusion_ros.training.stage import HEIGHT_M
 
 
 def assert_same_stream(a: NoisyStream, b: NoisyStream) -> None:
@@ -51,6 +52,13 @@ def test_rendered_sequence_is_exact_and_follows_from_its_seed():
     world = (rays * depth[..., None])[depth > 0] @ pose[:3, :3].T + pose[:3, 3]
     assert (depth > 0).float().mean() > 0.9
     assert float(sequence.scene.signed_distance(world).abs().quantile(0.95)) < 5e-3
+
+
+def test_a_sequence_shows_a_room_or_a_stage_as_often_as_asked():
+    for share, expected in ((0.0, {False}), (1.0, {True}), (0.5, {False, True})):
+        data = DataSettings(frames=18, image_widths=(64,), stage_share=share)
+        sequences = [render_sequence(seed, data) for seed in range(6)]
+        assert {float(sequence.scene.room_size_m[2]) == 2 * HEIGHT_M for sequence in sequences} == expected
 
 
 def test_stream_follows_from_its_seed(wall_sequence):

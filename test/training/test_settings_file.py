@@ -43,7 +43,7 @@ def test_what_is_not_named_stays(tmp_path):
     ("text", "message"),
     [
         ("stepz: 5", "unknown key 'stepz'; known here: steps, minutes, seed,"),
-        ("data: {pools: 5}", r"unknown key 'data\.pools'; known here: pool, refresh, frames, image_widths"),
+        ("data: {pools: 5}", r"unknown key 'data\.pools'; known here: pool, refresh, frames, image_widths, stage"),
         ("7: 5", "unknown key '7';"),
         ("steps: many", "steps must be a whole number or null, not text 'many'"),
         ("learn: 5", "learn must be text, not 5"),
@@ -62,6 +62,7 @@ def test_what_is_not_named_stays(tmp_path):
         ("without: correction", "without must be a list of texts, not text .correction."),
         ("data: {image_widths: 640}", r"data\.image_widths must be a list of whole numbers, not 640"),
         ("data: {image_widths: [8]}", r"data\.image_widths must be widths in 64"),
+        ("data: {stage_share: 1.5}", r"data\.stage_share must be in 0\.\.1, got 1\.5"),
         ("data: {frames: 17}", r"data\.frames must be at least 18, got 17"),
         ("- 5", r"config\.yaml must hold keys and values, not \[5\]"),
         ("steps: [", r"config\.yaml is not valid YAML"),
