@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ _EXAMPLE = """example:
   neuralfusion fuse --help"""
 _BAD_INPUT = 2
 _INTERRUPTED = 130
+_NOBODY_READS = 141  # as a shell has it for a program that SIGPIPE ended
 _TERMINATED = 143
 
 
@@ -50,13 +52,21 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; only in the main thread.
 
-    Returns the exit code: 0, 1 for a check that failed, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM.
+    Returns the exit code: 0, 1 for a check that failed, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM, 141 when
+    whoever reads what it prints has gone.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        args = _parser(words).parse_args(words)
-        return int(args.run(args))
+        try:
+            args = _parser(words).parse_args(words)
+            return int(args.run(args))
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would flush once more at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _NOBODY_READS
     except (KeyboardInterrupt, Exception) as error:
         if stop := _stop_behind(error):
             return _TERMINATED if isinstance(stop, _Terminated) else _INTERRUPTED

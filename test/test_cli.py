@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line as a whole: help, versions, and what becomes of errors."""
 
+import os
 import signal
 import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from neuralfusion_ros import __version__, cli
 from neuralfusion_ros.datasets.recording import RecordingError
+from neuralfusion_ros.mapping.mesh_file import write_mesh
+from neuralfusion_ros.mapping.meshing import Mesh
 
 COMMANDS = ("fuse", "render", "compare", "demo", "replay", "doctor", "record", "train", "evaluate")
 
@@ -31,6 +35,18 @@ def test_torch_is_not_loaded_where_it_is_not_needed(root, module):
     code = f"import sys, neuralfusion_ros.{module}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=root, text=True, capture_output=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
+
+
+def test_it_is_no_error_when_nobody_reads_what_is_printed(root, tmp_path):
+    for name in ("a.ply", "b.ply"):
+        write_mesh(tmp_path / name, Mesh(np.eye(3, dtype=np.float32), np.array([[0, 1, 2]], np.int32)))
+    reads, writes = os.pipe()
+    os.close(reads)
+    command = [sys.executable, "-m", "neuralfusion_ros.cli", "compare", "a.ply", "b.ply", "--json"]
+    env = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(command, cwd=tmp_path, env=env, stdout=writes, stderr=subprocess.PIPE, text=True, timeout=120)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -5,15 +5,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from neuralfusion_ros.commands.errors import CommandError
 from neuralfusion_ros.commands.picture_options import add_picture_options, up_axis, viewpoint
 from neuralfusion_ros.commands.progress import PATIENCE_S, Advance, progress
-from neuralfusion_ros.evaluation.comparison import LIMIT_M, PANEL_SIZE, Look, comparison_figure, reference_scores
+from neuralfusion_ros.evaluation.comparison import (
+    LIMIT_M,
+    PANEL_SIZE,
+    Look,
+    comparison_figure,
+    reference_scores,
+    share_outside,
+)
 from neuralfusion_ros.evaluation.metrics import MeshScores
 from neuralfusion_ros.evaluation.pages import fit_for_json
 from neuralfusion_ros.evaluation.score_columns import MESH_COLUMNS
@@ -77,7 +83,10 @@ def run(args: argparse.Namespace) -> int:
             look = Look(up, args.size, viewpoint(args), args.both_sides, args.limit)
             figure = comparison_figure(names, meshes, look, reference, scores, lambda: advance(_DRAWING))
             save_figure(args.output, figure)
-    print(_json(args, names, meshes, scores) if args.json else _table(names, meshes, scores))
+    if args.json:
+        print(_json(args, names, meshes, scores))
+    else:
+        print("\n".join([_table(names, meshes, scores), *(_warnings(names, meshes, reference) if reference else [])]))
     return 0
 
 
@@ -117,8 +126,12 @@ def _table(names: list[str], meshes: list[Mesh], scores: list[MeshScores]) -> st
     rows = [[name, str(len(mesh.triangles))] for name, mesh in zip(names, meshes, strict=True)]
     for row, score in zip(rows, scores, strict=False):
         row += [column.text(score) for column in MESH_COLUMNS]
-    lines = [markdown_table(header, rows).rstrip()]
-    for name, score in zip(names, scores, strict=False):
-        if math.isinf(score.accuracy_mm):
-            lines.append(f"{name} lies outside the reference: are both in the same frame, in metres?")
-    return "\n".join(lines)
+    return markdown_table(header, rows).rstrip()
+
+
+def _warnings(names: list[str], meshes: list[Mesh], reference: Mesh) -> Iterator[str]:
+    for name, mesh in zip(names, meshes, strict=True):
+        if (share := share_outside(mesh, reference)) == 1:
+            yield f"{name} lies outside the reference: are both in the same frame, in metres?"
+        elif share > 0.5:
+            yield f"{share:.0%} of {name} lie outside the reference's bounding box and were not counted"

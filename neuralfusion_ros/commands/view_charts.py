@@ -44,6 +44,7 @@ class Charts:
         x, size = uplot.Series(label="s"), uplot.Series(label="MB", stroke="#7bd88f")
         median, late = uplot.Series(label="p50", stroke="#4cc9f0"), uplot.Series(label="p95", stroke="#f08a4c")
         look: dict[str, Any] = {"scales": {"x": uplot.Scale(time=False)}, "aspect": 2.6}
+        look["padding"] = (10, 24, 0, 0)  # without, the highest number is cut in half
         with self._folder:
             return (
                 self._gui.add_uplot(times, (x, median, late), title="Time per frame (ms)", **look),

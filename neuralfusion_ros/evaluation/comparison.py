@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from neuralfusion_ros.evaluation.ground_truth import SAMPLES
 from neuralfusion_ros.evaluation.method import Triangles
@@ -96,10 +97,20 @@ def _together(meshes: Sequence[Mesh]) -> front_faces.Triangles:
     return front_faces.Triangles(np.concatenate([mesh.vertices for mesh in meshes]), np.concatenate(triangles))
 
 
+def share_outside(mesh: Mesh, reference: Mesh) -> float:
+    """Share of the mesh's triangles that lie where the scores do not look; 0 without triangles."""
+    return float(np.mean(~_inside(mesh, reference))) if len(mesh.triangles) else 0.0
+
+
 def _cropped(mesh: Mesh, around: Mesh) -> Mesh:
     """The triangles whose corners all lie where the scores look; the mesh as it is if there are none."""
-    inside = inside_box(mesh.vertices, around.vertices)[mesh.triangles].all(axis=1)
+    inside = _inside(mesh, around)
     return Mesh(mesh.vertices, mesh.triangles[inside]) if inside.any() else mesh
+
+
+def _inside(mesh: Mesh, around: Mesh) -> npt.NDArray[np.bool_]:
+    """(T,) whether all corners of a triangle lie where the scores look."""
+    return np.all(inside_box(mesh.vertices, around.vertices)[mesh.triangles], axis=1)
 
 
 def _triangles(mesh: Mesh) -> Triangles:

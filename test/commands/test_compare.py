@@ -135,6 +135,14 @@ def test_a_mesh_in_another_frame_is_told(compare):
     assert far["accuracy_mm"] is None and far["f5cm"] == 0
 
 
+def test_a_mesh_that_lies_mostly_outside_is_told(compare, folder):
+    near, far = plate(0.004), plate(9)
+    both = [near.triangles, far.triangles + 4, far.triangles + 4]
+    write_mesh(folder / "both.ply", Mesh(np.concatenate([near.vertices, far.vertices]), np.concatenate(both)))
+    said = compare("both.ply", "good.ply", "--reference", "truth.ply")
+    assert said.splitlines()[-1] == "67% of both lie outside the reference's bounding box and were not counted"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
