@@ -64,9 +64,14 @@ def sample_queries(grid: BlockGrid, stream: NoisyStream, count: int, generator: 
     return Queries(near, far, offset[known].to(grid.device), target.to(grid.device))
 
 
-def map_loss(tsdf: torch.Tensor, occupancy_logit: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """L1 + 2 L2 on the signed distance, four times as strong near the surface, plus cross entropy on occupancy."""
-    weight = 1 + _SURFACE_WEIGHT * (target.abs() < 0.5).float()
+def map_loss(
+    tsdf: torch.Tensor, occupancy_logit: torch.Tensor, target: torch.Tensor, solid_weight: float = 1.0
+) -> torch.Tensor:
+    """L1 + 2 L2 on the signed distance, four times as strong near the surface, plus cross entropy on occupancy.
+
+    solid_weight: of the signed distance where the target is negative.
+    """
+    weight = (1 + _SURFACE_WEIGHT * (target.abs() < 0.5).float()) * torch.where(target < 0, solid_weight, 1.0)
     error = (tsdf - target).abs()
     distance = (weight * (error + 2 * error**2)).sum() / weight.sum()
     occupancy = F.binary_cross_entropy_with_logits(occupancy_logit, (target < 0).float())

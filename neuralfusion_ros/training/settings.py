@@ -44,7 +44,8 @@ class DataSettings:
 class TrainingSettings:
     """steps: optimiser steps to take; the learning rate falls along them. minutes: wall time after which the run stops;
     where steps is None the learning rate falls along the minutes. streams: maps that grow side by side, one of them
-    per step. frames_per_step: frames that the gradient passes through. queries: places judged per step.
+    per step. frames_per_step: frames that the gradient passes through. queries: places judged per step. solid_weight:
+    how much more errors count where there is something solid; above 1 the map leaves out less and swells a little.
     checkpoint_steps: steps from one checkpoint to the next; all maps begin anew there. start_from: .safetensors file
     whose weights are the first ones; what it lacks begins as ever. learn: beginning of the names of the weights that
     are trained, such as `translator.inside`; empty for all. without: parts of the method that are left out, see
@@ -57,6 +58,7 @@ class TrainingSettings:
     streams: int = 8
     frames_per_step: int = 3
     queries: int = 8192
+    solid_weight: float = 1.0
     translator_rate: float = 2e-3
     fusion_rate: float = 3e-3
     weight_decay: float = 1e-4
@@ -74,8 +76,8 @@ class TrainingSettings:
             raise SettingsError("steps or minutes must be given, or training would never end")
         if self.steps is not None:
             _at_least(1, steps=self.steps)
-        if self.minutes is not None and not 0 < self.minutes < math.inf:
-            raise SettingsError(f"minutes must be more than 0, got {self.minutes}")
+        if self.minutes is not None:
+            _more_than_0(minutes=self.minutes)
         if not 0 <= self.seed <= _LARGEST_SEED:
             raise SettingsError(f"seed must be in 0..{_LARGEST_SEED}, got {self.seed}")
         _at_least(1, streams=self.streams, frames_per_step=self.frames_per_step, queries=self.queries)
@@ -86,11 +88,16 @@ class TrainingSettings:
         for part in self.without:
             if part not in PARTS:
                 raise SettingsError(f"without: there is no part {part!r}; there are {', '.join(PARTS)}")
-        if not 0 < self.clip_norm < math.inf:
-            raise SettingsError(f"clip_norm must be more than 0, got {self.clip_norm}")
+        _more_than_0(clip_norm=self.clip_norm, solid_weight=self.solid_weight)
 
 
 def _at_least(least: int, **values: int) -> None:
     for name, value in values.items():
         if value < least:
             raise SettingsError(f"{name} must be at least {least}, got {value}")
+
+
+def _more_than_0(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 < value < math.inf:
+            raise SettingsError(f"{name} must be more than 0, got {value}")

@@ -64,7 +64,7 @@ class Trainer:
         if len(queries.target):  # otherwise the sensor has seen nothing yet
             near, far = latent.states(queries.near), latent.states(queries.far)
             tsdf, occupancy_logit = self.model.translator(near, far, queries.offset)
-            loss = map_loss(tsdf, occupancy_logit, queries.target)
+            loss = map_loss(tsdf, occupancy_logit, queries.target, self.settings.solid_weight)
         return self._improve(loss, minutes)
 
     def restart_maps(self) -> None:

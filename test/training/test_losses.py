@@ -144,7 +144,7 @@ def test_loss_against_its_formula():
     distance = (weight * (error + 2 * error**2)).sum() / weight.sum()
     occupied = target < 0
     entropy = np.mean(np.log1p(np.exp(-logit)) * occupied + np.log1p(np.exp(logit)) * ~occupied)
-    loss = map_loss(*(torch.from_numpy(a) for a in (tsdf, logit, target)))
+    loss = map_loss(torch.from_numpy(tsdf), torch.from_numpy(logit), torch.from_numpy(target))
     assert float(loss) == pytest.approx(distance + 0.3 * entropy, rel=1e-6)
 
 
@@ -163,3 +163,13 @@ def test_loss_has_a_gradient_for_both_outputs():
     assert logit.grad is not None
     assert tsdf.grad.sign().tolist() == [1, 1, -1, -1, -1]
     assert logit.grad.sign().tolist() == [-1, -1, 1, 1, 1]
+
+
+def test_with_a_solid_weight_it_costs_more_to_miss_something_than_to_see_it_where_nothing_is():
+    logit = torch.zeros(2)
+    missed = map_loss(torch.tensor([0.2, 0.2]), logit, torch.tensor([-0.2, 0.2]), solid_weight=3.0)
+    imagined = map_loss(torch.tensor([-0.2, -0.2]), logit, torch.tensor([-0.2, 0.2]), solid_weight=3.0)
+    equal = map_loss(torch.tensor([0.2, 0.2]), logit, torch.tensor([-0.2, 0.2]))
+    assert missed > 1.2 * equal > imagined
+    plain = map_loss(torch.tensor([-0.2, -0.2]), logit, torch.tensor([-0.2, 0.2]))
+    torch.testing.assert_close(plain, equal)

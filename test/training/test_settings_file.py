@@ -13,8 +13,8 @@ from neuralfusion_ros.training.settings import DataSettings, SettingsError, Trai
 from neuralfusion_ros.training.settings_file import read_values, with_values
 
 OTHER = TrainingSettings(
-    7, 2.5, 3, 4, 2, 99, 1e-3, 1e-4, 0.0, 5, 2.0, 10, "a.safetensors", "fusion", ("correction",),
-    Architecture(3, 4, 5), DataSettings(2, 3, 20, (64, 128)),
+    7, 2.5, 3, 4, 2, 99, 2.0, 1e-3, 1e-4, 0.0, 5, 2.0, 10, "a.safetensors", "fusion", ("correction",),
+    Architecture(3, 4, 5), DataSettings(2, 3, 20, (64, 128), 0.5),
 )  # fmt: skip
 
 
@@ -62,6 +62,7 @@ def test_what_is_not_named_stays(tmp_path):
         ("without: correction", "without must be a list of texts, not text .correction."),
         ("data: {image_widths: 640}", r"data\.image_widths must be a list of whole numbers, not 640"),
         ("data: {image_widths: [8]}", r"data\.image_widths must be widths in 64"),
+        ("solid_weight: 0", r"solid_weight must be more than 0, got 0"),
         ("data: {stage_share: 1.5}", r"data\.stage_share must be in 0\.\.1, got 1\.5"),
         ("data: {frames: 17}", r"data\.frames must be at least 18, got 17"),
         ("- 5", r"config\.yaml must hold keys and values, not \[5\]"),
