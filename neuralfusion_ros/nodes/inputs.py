@@ -9,14 +9,21 @@ from typing import Any
 
 from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, qos_policy_name_from_kind, qos_profile_sensor_data
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 from rclpy.subscription import Subscription
 
 from neuralfusion_ros.nodes.qos import reliable
 from neuralfusion_ros.nodes.rejections import Rejections
 
+# Deep, for what comes in a burst: the node's own queues count what they drop, the middleware says nothing.
+_DEPTH = 50
+
 # By the value of parameter input_qos. Best effort, as sensor_data is, hears reliable publishers too.
-INPUT_QOS = {"sensor_data": qos_profile_sensor_data, "default": QoSProfile(depth=10), "reliable": reliable(50)}
+INPUT_QOS = {
+    "sensor_data": QoSProfile(depth=_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT),
+    "default": QoSProfile(depth=10),
+    "reliable": reliable(_DEPTH),
+}
 
 _HINTS = {
     "RELIABILITY": "it is best effort; set input_qos to sensor_data",

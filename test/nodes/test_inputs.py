@@ -69,6 +69,28 @@ def test_best_effort_is_heard_with_sensor_data_and_reliable_always(spin, log, in
         assert rejections.last_of("/robot/depth/image")
 
 
+@pytest.mark.parametrize("input_qos", ["sensor_data", "reliable"])
+def test_a_burst_is_heard_by_a_node_that_is_busy(spin, log, input_qos):
+    node, wait = spin
+    came: list[Empty] = []
+    subscribe(node, Topic(Empty, "depth/image", came.append, INPUT_QOS[input_qos]), Rejections(log))
+    publisher = node.create_publisher(Empty, "depth/image", QoSProfile(depth=50))
+    wait(lambda: publisher.get_subscription_count() == 1)
+    n_sent = 0
+
+    def heard():
+        nonlocal n_sent
+        n_sent += 1
+        publisher.publish(Empty())
+        return bool(came)
+
+    wait(heard)  # both sides know of each other
+    wait(lambda: len(came) == n_sent)
+    for _ in range(40):
+        publisher.publish(Empty())
+    wait(lambda: len(came) == n_sent + 40)
+
+
 def test_fixed_transforms_from_before_are_heard_and_a_volatile_publisher_is_told(spin, log):
     node, wait = spin
     rejections = Rejections(log)
