@@ -16,7 +16,6 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
-from scipy.spatial.transform import Rotation
 
 from neuralfusion_ros.mapping.camera import PinholeCamera
 
@@ -262,13 +261,3 @@ def _surroundings(depth: Image, reach_px: float) -> Image:
     total = ndimage.uniform_filter(depth, size)
     share = ndimage.uniform_filter((depth > 0).astype(np.float32), size)
     return cast(Image, total / np.maximum(share, np.float32(1e-3)))
-
-
-def jitter_pose(
-    T: NDArray[np.float64], rng: np.random.Generator, sigma_t_m: float, sigma_r_rad: float
-) -> NDArray[np.float64]:
-    """T_world_camera (4, 4) with Gaussian error in the camera's frame: per axis in metres and radians."""
-    error = np.eye(4)
-    error[:3, :3] = Rotation.from_rotvec(rng.normal(0, sigma_r_rad, 3)).as_matrix()
-    error[:3, 3] = rng.normal(0, sigma_t_m, 3)
-    return T @ error

@@ -12,13 +12,15 @@ import torch
 
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.training.camera_paths import hand_path
+from neuralfusion_ros.training.depth_distortion import random_distortion
 from neuralfusion_ros.training.rendering import DepthRenderer
 from neuralfusion_ros.training.scenes import Scene, random_room
 from neuralfusion_ros.training.sensor_families import random_sensor
-from neuralfusion_ros.training.sensor_noise import SensorNoise, jitter_pose
+from neuralfusion_ros.training.sensor_noise import SensorNoise
 from neuralfusion_ros.training.settings import LEAST_STREAM_FRAMES, DataSettings
 from neuralfusion_ros.training.stage import path_around, random_stage
 from neuralfusion_ros.training.thin_things import mappable
+from neuralfusion_ros.training.tracking_error import random_tracking_error
 
 _MAX_WEIGHTS = (3.0, 64.0)
 
@@ -67,7 +69,8 @@ class NoisyFrame:
 
 
 class NoisyStream:
-    """One pass of one sensor through a clean sequence: random start, stride, voxel size, sensor and tracking error.
+    """One pass of one sensor through a clean sequence: random start, stride, voxel size, sensor, errors of its
+    calibration and of its tracking.
 
     truth: what the map should show. max_weight: of the map that it feeds, in frames. Also small ones, so that within a
     short stream some maps are as old as they become on a robot that stands still: many times the weight at which they
@@ -81,8 +84,8 @@ class NoisyStream:
         self.truth = mappable(sequence.scene, self.voxel_size_m)
         self.max_weight = float(np.exp(rng.uniform(*np.log(_MAX_WEIGHTS))))
         self.sensor: SensorNoise = random_sensor(rng)
-        self._pose_error_m = float(rng.uniform(0, 0.006) * rng.integers(0, 2))
-        self._pose_error_rad = float(np.deg2rad(rng.uniform(0, 0.3)) * (self._pose_error_m > 0))
+        self._distortion = random_distortion(rng, sequence.depth_m.shape[1:])
+        self._tracking_error = random_tracking_error(rng)
         frames = np.arange(0, len(sequence.poses), int(rng.integers(1, 4)))
         if rng.random() < 0.5:
             frames = frames[::-1]
@@ -116,7 +119,7 @@ class NoisyStream:
         """
         clean, order = self.sequence, self._frames
         result = copy.copy(self)
-        result._rng = copy.deepcopy(self._rng)
+        result._rng, result._tracking_error = copy.deepcopy(self._rng), copy.copy(self._tracking_error)
         result._ready = [result._noisy(int(number)) for number in order]
         # Copies of the scenes leave out what they have worked out for themselves.
         result.truth = replace(self.truth, scene=replace(self.truth.scene))
@@ -124,7 +127,7 @@ class NoisyStream:
         result.sequence = CleanSequence(
             replace(clean.scene), clean.camera, clean.depth_m[order], no_cosine, clean.poses[order]
         )
-        result._frames, result._next = np.arange(len(order)), 0
+        result._frames, result._next, result._distortion = np.arange(len(order)), 0, None
         return result
 
     def visible(self, points: torch.Tensor) -> torch.Tensor:
@@ -143,6 +146,8 @@ class NoisyStream:
 
     def _noisy(self, number: int) -> NoisyFrame:
         clean = self.sequence
-        depth = self.sensor.apply(clean.depth_m[number], clean.camera, self._rng, clean.cosine[number])
-        pose = jitter_pose(clean.poses[number], self._rng, self._pose_error_m, self._pose_error_rad)
-        return NoisyFrame(depth, pose)
+        seen_m = clean.depth_m[number]
+        if self._distortion is not None:
+            seen_m = self._distortion.apply(seen_m)
+        depth = self.sensor.apply(seen_m, clean.camera, self._rng, clean.cosine[number])
+        return NoisyFrame(depth, self._tracking_error.apply(clean.poses[number], self._rng))

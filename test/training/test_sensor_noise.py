@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.training.sensor_families import FAMILIES, LEVELS, TRAINING_FAMILIES, random_sensor
-from neuralfusion_ros.training.sensor_noise import SensorNoise, jitter_pose, smooth_field
+from neuralfusion_ros.training.sensor_noise import SensorNoise, smooth_field
 
 CAMERA = PinholeCamera(320, 240, 290.0, 290.0, 159.5, 119.5)
 IDEAL = SensorNoise()
@@ -224,17 +224,6 @@ def test_random_sensors_span_the_levels_and_keep_the_unseen_family_out():
     assert max(outliers) <= 0.14
     assert 0.05 < np.mean([sensor == IDEAL for sensor in sensors]) < 0.16
     assert {random_sensor(rng, ("passive_stereo",)).family for _ in range(30)} == {"ideal", "passive_stereo"}
-
-
-def test_pose_jitter_has_the_stated_size():
-    rng = np.random.default_rng(0)
-    pose = np.eye(4)
-    pose[:3, 3] = (10, 20, 30)
-    moved = np.stack([jitter_pose(pose, rng, 0.01, 0.02) for _ in range(2000)])
-    assert (moved[:, :3, 3] - pose[:3, 3]).std(axis=0) == pytest.approx([0.01] * 3, rel=0.1)
-    angles = np.arccos(np.clip((np.trace(moved[:, :3, :3], axis1=1, axis2=2) - 1) / 2, -1, 1))
-    assert np.sqrt(np.mean(angles**2)) == pytest.approx(0.02 * np.sqrt(3), rel=0.1)
-    np.testing.assert_array_equal(jitter_pose(pose, rng, 0.0, 0.0), pose)
 
 
 def test_streaks_run_along_the_rows():

@@ -101,7 +101,7 @@ def test_frames_are_noisy_versions_of_clean_ones(wall_sequence, seed):
         assert both.mean() > 0.3
         assert np.median(np.abs(frame.depth_m - clean)[both]) < 0.1
         shift = np.linalg.norm(frame.T_world_camera[:3, 3] - wall_sequence.poses[number][:3, 3])
-        assert shift < 0.05
+        assert shift < 0.08
 
 
 def test_a_prepared_stream_is_the_same_stream(wall_sequence):
