@@ -24,6 +24,7 @@ from neuralfusion_ros.nodes.diagnostics import Report, diagnostic_array
 from neuralfusion_ros.nodes.parameters import CommonParameters
 from neuralfusion_ros.nodes.ros_parameter import ParameterError
 from neuralfusion_ros.nodes.services import create_trigger, failed
+from neuralfusion_ros.nodes.still_clock import StillClock
 from neuralfusion_ros.nodes.throttled_log import ThrottledLog
 
 BAD_INPUT = 2
@@ -49,6 +50,7 @@ class MappingNode(LifecycleNode):
         self._destroyers: list[Callable[[], Any]] = []
         # Timers of ROS time would stand still while a simulation or a recording is paused.
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._still_clock = StillClock(self.get_clock())
         self._problem_log = ThrottledLog(self.get_logger(), _PROBLEM_LOG_PERIOD_S)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(_DIAGNOSTICS_PERIOD_S, self._publish_diagnostics, clock=self.steady_clock)
@@ -175,9 +177,11 @@ class MappingNode(LifecycleNode):
     def _publish_diagnostics(self) -> None:
         report = self.report() if self._is_set_up else Report()
         report.values = {"state": self._state_name(), **report.values}
+        still = self._still_clock.problem()
         if not self.is_active:
             report.problem = ""
         if report.problem:
+            report.problem = still or report.problem  # of the two, the cause
             self._problem_log.warn(report.problem.split(":")[0], report.problem)
         names = (self.get_name(), self.get_fully_qualified_name())
         self._diagnostics.publish(diagnostic_array(*names, self.get_clock().now().to_msg(), report))
