@@ -7,7 +7,7 @@ Everything follows from the seed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -172,3 +172,12 @@ def random_room(seed: int, size: str = "room") -> Scene:
     T_world_room[:3, 3] = rng.uniform(-0.5, 0.5, 3)
     moved = tuple(solid.moved(T_world_room[:3, :3], T_world_room[:3, 3]) for solid in solids)
     return Scene(moved, T_world_room, room)
+
+
+def tilted(scene: Scene, rng: np.random.Generator) -> Scene:
+    """The same scene in a world whose axes lie anyhow, as where the first camera pose is the origin."""
+    turn = Rotation.random(random_state=rng).as_matrix()
+    T = np.eye(4)
+    T[:3, :3] = turn
+    moved = tuple(solid.moved(turn, np.zeros(3)) for solid in scene.solids)
+    return replace(scene, solids=moved, T_world_room=T @ scene.T_world_room)

@@ -67,6 +67,7 @@ def random_sensor(rng: np.random.Generator, families: tuple[str, ...] = TRAINING
         correlated_share=min(varied(base.correlated_share, 1.5), 0.95),
         correlation_px=varied(base.correlation_px),
         lateral_px=varied(base.lateral_px),
+        wobble_px=max(0.0, float(rng.uniform(-1.5, 1.5))),
         inverse_depth_step=varied(base.inverse_depth_step),
         flying_share=min(varied(base.flying_share), 1.0),
         fattening_px=varied(base.fattening_px),

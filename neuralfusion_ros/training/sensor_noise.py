@@ -23,6 +23,7 @@ Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 MIN_DEPTH_M = 0.3
 """No outlier is nearer than this."""
+_WOBBLE_SMOOTH_PX = 6.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class SensorNoise:
     correlation_px: float = 8.0
     lateral_px: float = 0.0
     """Standard deviation of the direction in which a pixel looks."""
+    wobble_px: float = 0.0
+    """Standard deviation of a smooth displacement of the image, other in every frame: outlines waver."""
     inverse_depth_step: float = 0.0
     """Quantisation of 1 / z in 1/m; 0 is none."""
     flying_share: float = 0.0
@@ -92,7 +95,9 @@ class SensorNoise:
         return cast(Image, constant + t * (linear + quadratic * t))
 
     def _resampled(self, depth: Image, rng: np.random.Generator, scale: float) -> Image:
-        """Which surface each pixel sees: lateral jitter, fattened edges and mixed pixels."""
+        """Which surface each pixel sees: wavering outlines, lateral jitter, fattened edges and mixed pixels."""
+        if self.wobble_px > 0:
+            depth = _wavering(depth, rng, self.wobble_px * scale, _WOBBLE_SMOOTH_PX * scale)
         depth = _jittered(depth, rng, self.lateral_px) if self.lateral_px > 0 else depth.copy()
         reach = round(self.fattening_px * scale)
         if reach > 0:
@@ -214,6 +219,15 @@ def _whole_steps(sigma_px: float) -> NDArray[np.int32]:
     """256 equally likely whole steps of a Gaussian with standard deviation sigma_px."""
     normal = NormalDist(0, sigma_px)
     return np.array([round(normal.inv_cdf((i + 0.5) / 256)) for i in range(256)], dtype=np.int32)
+
+
+def _wavering(depth: Image, rng: np.random.Generator, sigma_px: float, smooth_px: float) -> Image:
+    """Every pixel sees what another one a smooth random step away would see."""
+    height, width = depth.shape
+    down, right = (np.rint(sigma_px * smooth_field(rng, depth.shape, smooth_px)).astype(np.intp) for _ in range(2))
+    rows = np.clip(np.arange(height)[:, None] + down, 0, height - 1)
+    columns = np.clip(np.arange(width) + right, 0, width - 1)
+    return depth[rows, columns]
 
 
 def _jittered(depth: Image, rng: np.random.Generator, sigma_px: float) -> Image:

@@ -14,7 +14,7 @@ from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.training.camera_paths import hand_path
 from neuralfusion_ros.training.depth_distortion import random_distortion
 from neuralfusion_ros.training.rendering import DepthRenderer
-from neuralfusion_ros.training.scenes import Scene, random_room
+from neuralfusion_ros.training.scenes import Scene, random_room, tilted
 from neuralfusion_ros.training.sensor_families import random_sensor
 from neuralfusion_ros.training.sensor_noise import SensorNoise
 from neuralfusion_ros.training.settings import LEAST_STREAM_FRAMES, DataSettings
@@ -23,6 +23,7 @@ from neuralfusion_ros.training.thin_things import mappable
 from neuralfusion_ros.training.tracking_error import random_tracking_error
 
 _MAX_WEIGHTS = (3.0, 64.0)
+_TILTED_SHARE = 0.5  # of the sequences
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def render_sequence(seed: int, data: DataSettings) -> CleanSequence:
     rng = np.random.default_rng([seed, 1])
     on_stage = rng.random() < data.stage_share
     scene = random_stage(seed) if on_stage else random_room(seed)
+    if rng.random() < _TILTED_SHARE:
+        scene = tilted(scene, rng)
     width = data.image_widths[rng.integers(len(data.image_widths))]
     height = 3 * width // 4
     focal = float(rng.uniform(0.65, 0.98) * width)

@@ -8,6 +8,7 @@ a table that somebody walks around.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -28,7 +29,13 @@ def random_stage(seed: int) -> Scene:
     """The middle of the stage is HEIGHT_M above the middle of the floor. The same seed gives the same stage."""
     rng = np.random.default_rng([seed, 2])
     room = np.array([*rng.uniform(4.2, 6.0, 2), 2 * HEIGHT_M])
-    things = _piece(rng) if rng.random() < 0.5 else [_slender(rng) for _ in range(int(rng.integers(4, 13)))]
+    kind = rng.random()
+    if kind < 0.4:
+        things = _piece(rng)
+    elif kind < 0.6:
+        things = [solid for _ in range(int(rng.integers(1, 4))) for solid in _slotted(rng)]
+    else:
+        things = [_slender(rng) for _ in range(int(rng.integers(4, 13)))]
     turn = Rotation.from_euler("z", rng.uniform(0, 2 * np.pi)).as_matrix()
     T_world_room = np.eye(4)
     T_world_room[:3, :3] = turn
@@ -78,6 +85,23 @@ def _slender(rng: np.random.Generator) -> Solid:
         solid = box((0, 0, 0), (thickness, thickness * rng.uniform(1, 2), length))
     else:
         solid = box((0, 0, 0), (thickness, float(rng.uniform(0.1, 0.5)), length))
-    away = rng.normal(size=3)
-    away *= (REACH_M - 0.3) * rng.random() ** (1 / 3) / np.linalg.norm(away)
-    return solid.moved(Rotation.random(random_state=rng).as_matrix(), away)
+    return solid.moved(Rotation.random(random_state=rng).as_matrix(), _away(rng))
+
+
+def _slotted(rng: np.random.Generator) -> Solids:
+    """A board of 6 to 30 mm with slots, like the back of a garden chair, anywhere and in any direction."""
+    thick = float(np.exp(rng.uniform(np.log(0.006), np.log(0.03))))
+    width, height, rim = rng.uniform(0.2, 0.5), rng.uniform(0.2, 0.5), rng.uniform(0.02, 0.08)
+    count, open_share = int(rng.integers(2, 7)), rng.uniform(0.2, 0.7)
+    slat = height * (1 - open_share) / count
+    solids: Solids = [box((x * (width - rim) / 2, 0, 0), (rim, thick, height)) for x in (-1, 1)]
+    for z in np.linspace(-0.5, 0.5, count) * (height - slat):
+        solids.append(box((0, 0, z), (width, thick, slat)))
+    turn, away = Rotation.random(random_state=rng).as_matrix(), _away(rng)
+    return [solid.moved(turn, away) for solid in solids]
+
+
+def _away(rng: np.random.Generator) -> Array:
+    """(3,) so far from the middle that what is 60 cm long stays on the stage."""
+    direction = rng.normal(size=3)
+    return cast(Array, (REACH_M - 0.3) * rng.random() ** (1 / 3) * direction / np.linalg.norm(direction))

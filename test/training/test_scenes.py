@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from neuralfusion_ros.training.furniture import chair, lamp, plant, shelf, table
-from neuralfusion_ros.training.scenes import SIZES_M, WALL_M, Scene, random_room
+from neuralfusion_ros.training.scenes import SIZES_M, WALL_M, Scene, random_room, tilted
 from neuralfusion_ros.training.solids import Solid, box, cylinder, rod, sphere
 
 
@@ -177,3 +177,15 @@ def test_whole_room_mesh_agrees_with_its_distance():
     assert vertices.dtype == np.float32
     assert triangles.dtype == np.uint32
     assert triangles.max() == len(vertices) - 1
+
+
+def test_a_tilted_scene_is_the_same_scene_in_another_world():
+    scene = random_room(3)
+    other = tilted(scene, np.random.default_rng(0))
+    points_room = np.random.default_rng(1).uniform([-1, -1, 0], [1, 1, 2], (200, 3))
+    distances = []
+    for one in (scene, other):
+        world = points_room @ one.T_world_room[:3, :3].T + one.T_world_room[:3, 3]
+        distances.append(one.signed_distance(torch.from_numpy(world).float()))
+    assert torch.allclose(distances[0], distances[1], atol=1e-5)
+    assert abs(other.T_world_room[2, 2]) < 0.99

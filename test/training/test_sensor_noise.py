@@ -191,6 +191,14 @@ def test_lateral_jitter_only_moves_edges():
     assert changed[:, 159:161].mean() == pytest.approx(0.077, abs=0.03)
 
 
+def test_outlines_waver_smoothly_and_anew_in_every_frame():
+    sensor, rng = SensorNoise(wobble_px=2.0), np.random.default_rng(0)
+    outlines = np.stack([(sensor.apply(step_image(), CAMERA, rng) > 2).sum(axis=1) for _ in range(40)]) - 160.0
+    assert outlines.std() == pytest.approx(2.0 * CAMERA.width / 640, rel=0.3)
+    assert np.abs(np.diff(outlines, axis=1)).max() <= 2 < np.abs(outlines).max()
+    assert abs(np.mean(outlines[1:] * outlines[:-1])) < 0.2 * outlines.var()
+
+
 def test_holes_cover_their_share_and_grazing_surfaces_vanish():
     rng = np.random.default_rng(0)
     holes = SensorNoise(hole_share=0.1)

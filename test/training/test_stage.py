@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from neuralfusion_ros.training.scenes import Scene
-from neuralfusion_ros.training.stage import HEIGHT_M, REACH_M, path_around, random_stage
+from neuralfusion_ros.training.stage import HEIGHT_M, REACH_M, _slotted, path_around, random_stage
 
 SHELL_SOLIDS = 6
 
@@ -54,3 +54,14 @@ def test_many_things_are_slender():
     thinnest = [2 * float(thing.half.min()) for seed in range(40) for thing in things(random_stage(seed))]
     assert np.mean(np.array(thinnest) < 0.02) > 0.25
     assert np.mean(np.array(thinnest) > 0.04) > 0.1
+
+
+def test_some_things_are_slotted_boards():
+    gaps: list[float] = []
+    for seed in range(20):
+        slats = _slotted(np.random.default_rng(seed))[2:]
+        turn, height = slats[0].rotation, 2 * float(slats[0].half[2])
+        along = np.sort([float((slat.centre - slats[0].centre) @ turn[:, 2]) for slat in slats])
+        assert all(np.allclose(slat.rotation, turn) and slat.half[1] <= 0.015 for slat in slats)
+        gaps.extend(np.diff(along) - height)
+    assert min(gaps) > 0.005 and max(gaps) < 0.4 and np.median(gaps) < 0.1
