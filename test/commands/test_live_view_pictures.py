@@ -1,33 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Takes the pictures of the live view for docs/live_view.md.
+"""The demo's room as `neuralfusion view` shows it in a real browser; its screenshots are the pictures of the manual.
 
-`.venv/bin/python -m scripts.live_view_pictures [FOLDER]` maps the demo's room through the real graph, opens the page in
-Chromium, which must be installed, and writes live_view.png, live_view_latent.png and live_view_uncertainty.png.
+They go to a folder of the test, or to that in NEURALFUSION_PICTURES: docs/pictures, to ship them.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import re
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+import pytest
 from PIL import Image
 
+from neuralfusion_ros.commands.demo_graph import DemoGraph
 from neuralfusion_ros.commands.demo_plan import make_plan
-from neuralfusion_ros.commands.node_processes import NodeProcesses, set_ros_environment
+from neuralfusion_ros.commands.demo_watcher import DemoWatcher
+from neuralfusion_ros.commands.node_processes import NodeProcesses
 from neuralfusion_ros.mapping.new_file import new_file
-from scripts.browser import PROGRAM, Page, open_page
+from scripts.browser import PROGRAM, Page, drawn_share, open_page
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(PROGRAM is None, reason="needs chromium"),
+]
+pytest.importorskip("viser", reason="needs viser (requirements-view.txt)")
 
 FRAMES, VOXEL_M = 100, 0.03
 SIZE = "1280x1000"  # of the window; what the browser keeps for itself is not in the picture
-DOCS = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 # Without a GPU the browser draws the whole room in many seconds.
 DRAWN_LIMIT_S, STOP_S, CALM_S = 300.0, 60.0, 5.0
 DRAWN_SHARE, SCENE_WIDTH = 0.1, 940
@@ -40,25 +48,26 @@ CLOSE_NOTES = "document.querySelectorAll('.mantine-Notification-closeButton').fo
 OPTION = "[...document.querySelectorAll('[role=option]')].find(o => o.innerText == '{}')"
 
 
-def main() -> int:
-    """Runs the graph, and takes the pictures while its nodes still run."""
-    if PROGRAM is None:
-        print("the pictures need chromium, which is not installed", file=sys.stderr)
-        return 2
-    set_ros_environment()
-    from neuralfusion_ros.commands.demo_graph import DemoGraph  # ROS reads the environment when it is imported
-    from neuralfusion_ros.commands.demo_watcher import DemoWatcher
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Where the pictures go."""
+    return Path(os.environ.get("NEURALFUSION_PICTURES") or tmp_path)
 
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else DOCS
-    with tempfile.TemporaryDirectory() as work:
-        plan = make_plan(None, FRAMES, None, Path(work))
-        with live_view() as url, DemoWatcher() as watcher, NodeProcesses(Path(work)) as nodes:
-            graph = DemoGraph(nodes, watcher)
-            graph.start({"voxel_size": VOXEL_M, "device": "cpu", **PATIENT}, {"device": "cpu"})
-            graph.play(plan)
-            with open_page(url, SIZE) as page:
-                take_pictures(page, folder)
-    return 0
+
+def test_the_room_of_the_demo_in_a_browser(tmp_path, folder):
+    plan = make_plan(None, FRAMES, None, tmp_path)
+    with live_view() as url, DemoWatcher() as watcher, NodeProcesses(tmp_path) as nodes:
+        graph = DemoGraph(nodes, watcher)
+        graph.start({"voxel_size": VOXEL_M, "device": "cpu", **PATIENT}, {"device": "cpu"})
+        graph.play(plan)
+        with open_page(url, SIZE) as page:
+            pictures = take_pictures(page, folder)
+    for picture in pictures:
+        assert drawn_share(picture.read_bytes()) > DRAWN_SHARE
+    mesh, latent, uncertainty = (np.asarray(Image.open(picture).convert("RGB"), int) for picture in pictures)
+    for first, second in ((mesh, latent), (latent, uncertainty)):
+        changed = np.abs(first - second).max(axis=2)[:, :SCENE_WIDTH] > 20
+        assert changed.mean() > 0.01
 
 
 @contextmanager
@@ -69,31 +78,31 @@ def live_view() -> Iterator[str]:
     try:
         assert process.stdout is not None
         found = re.search(r"http://\S+", process.stdout.readline())
-        if not found:
-            raise RuntimeError("the live view did not start")
+        assert found, "the live view did not start"
         yield found[0]
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(STOP_S)
 
 
-def take_pictures(page: Page, folder: Path) -> None:
-    """All three, from the viewpoint that the page begins with."""
-    if not page.wait(r"(?s)frames.*triangles.*Latent map", DRAWN_SHARE, DRAWN_LIMIT_S):
-        raise RuntimeError(f"the map never was on the page, which says: {page.text()}")
+def take_pictures(page: Page, folder: Path) -> list[Path]:
+    """The mesh, and the latent slice and its uncertainty without it, from the viewpoint that the page begins with."""
+    drawn = page.wait(r"(?s)frames.*triangles.*Latent map", DRAWN_SHARE, DRAWN_LIMIT_S)
+    assert drawn, f"the map never was on the page, which says: {page.text()}"
     page.run(CLOSE_NOTES)
-    save(page, folder / "live_view.png")
+    pictures = [save(page, folder / "live_view.png")]
     for label in ("Mesh", "Slice of the map"):
         page.run(CONTROL.format(label) + ".click()")
     page.run(CONTROL.format("Its colours") + ".scrollIntoView()")
-    save(page, folder / "live_view_latent.png")
+    pictures.append(save(page, folder / "live_view_latent.png"))
     page.run(CONTROL.format("Its colours") + ".click()")
     time.sleep(CALM_S)
     page.run(OPTION.format("uncertainty") + ".click()")
-    save(page, folder / "live_view_uncertainty.png")
+    pictures.append(save(page, folder / "live_view_uncertainty.png"))
+    return pictures
 
 
-def save(page: Page, path: Path) -> None:
+def save(page: Page, path: Path) -> Path:
     """Once the scene, which is left of the panel, no longer changes."""
     before, end_s = None, time.monotonic() + DRAWN_LIMIT_S
     while True:
@@ -101,13 +110,9 @@ def save(page: Page, path: Path) -> None:
         scene = picture.crop((0, 0, SCENE_WIDTH, picture.height)).tobytes()
         if scene == before:
             break
-        if time.monotonic() > end_s:
-            raise RuntimeError(f"{path.name}: the scene does not come to rest")
+        assert time.monotonic() < end_s, f"{path.name}: the scene does not come to rest"
         before = scene
         time.sleep(CALM_S)
     with new_file(path) as aside:
         picture.quantize(256, Image.Quantize.FASTOCTREE).save(aside, format="PNG", optimize=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return path
