@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from neuralfusion_ros.commands.dds_profile import profile_variable
 from neuralfusion_ros.commands.demo_graph import DemoGraph
 from neuralfusion_ros.commands.demo_plan import make_plan
 from neuralfusion_ros.commands.demo_watcher import DemoWatcher
@@ -34,6 +35,7 @@ pytestmark = [
 ]
 pytest.importorskip("viser", reason="needs viser (requirements-view.txt)")
 
+ROOT = Path(__file__).parents[2]
 FRAMES, VOXEL_M = 100, 0.03
 SIZE = "1280x1000"  # of the window; what the browser keeps for itself is not in the picture
 # Without a GPU the browser draws the whole room in many seconds.
@@ -54,7 +56,8 @@ def folder(tmp_path) -> Path:
     return Path(os.environ.get("NEURALFUSION_PICTURES") or tmp_path)
 
 
-def test_the_room_of_the_demo_in_a_browser(tmp_path, folder):
+def test_the_room_of_the_demo_in_a_browser(tmp_path, folder, monkeypatch):
+    monkeypatch.setenv(profile_variable(), str(ROOT / "config" / "fastdds_shm.xml"))
     plan = make_plan(None, FRAMES, None, tmp_path)
     with live_view() as url, DemoWatcher() as watcher, NodeProcesses(tmp_path) as nodes:
         graph = DemoGraph(nodes, watcher)
@@ -89,6 +92,7 @@ def take_pictures(page: Page, folder: Path) -> list[Path]:
     """The mesh, and the latent slice and its uncertainty without it, from the viewpoint that the page begins with."""
     drawn = page.wait(r"(?s)frames.*triangles.*Latent map", DRAWN_SHARE, DRAWN_LIMIT_S)
     assert drawn, f"the map never was on the page, which says: {page.text()}"
+    assert f"{FRAMES} frames" in page.text() and "rejected" not in page.text()
     page.run(CLOSE_NOTES)
     pictures = [save(page, folder / "live_view.png")]
     for label in ("Mesh", "Slice of the map"):
