@@ -15,19 +15,16 @@ from neuralfusion_ros.messages.mesh_colours import mesh_colours
 MAX_MESSAGE_BYTES = 8_000_000
 
 Chunk = tuple[int, int, int]
+Paint = Callable[[Mesh], npt.NDArray[np.float32]]
 
 _TRIANGLE_BYTES = 3 * (24 + 16)  # corners and their colours
 _MARKER_BYTES = 300
 
 
 class MeshStream:
-    """Remembers which chunks the viewers do not have yet. For one thread.
+    """Remembers which chunks the viewers do not have yet. For one thread."""
 
-    paint: gives the (V, 3) colours of the vertices of a mesh. Called when the mesh is sent.
-    """
-
-    def __init__(self, paint: Callable[[Mesh], npt.NDArray[np.float32]] = mesh_colours) -> None:
-        self._paint = paint
+    def __init__(self) -> None:
         self._ids: dict[Chunk, int] = {}
         self._unsent: dict[Chunk, Mesh] = {}
         self._delete_all = False
@@ -49,10 +46,11 @@ class MeshStream:
         self._delete_all = True
         self._shown_ns = 0
 
-    def take(self, frame_id: str, stamp_ns: int) -> Iterator[bytes]:
+    def take(self, frame_id: str, stamp_ns: int, paint: Paint = mesh_colours) -> Iterator[bytes]:
         """The serialised MarkerArrays that bring the viewers up to date. All are to be sent.
 
         stamp_ns: of the newest image that they show. Only the last one has it; the others do not show all of it yet.
+        paint: gives the (V, 3) colours of the vertices of a mesh.
         """
         chunks: list[ChunkMesh] = []
         size = 0
@@ -61,7 +59,7 @@ class MeshStream:
             if chunks and size + chunk_bytes > MAX_MESSAGE_BYTES:
                 yield self._message(frame_id, self._shown_ns, chunks)
                 chunks, size = [], 0
-            chunks.append(self._chunk_mesh(chunk, mesh))
+            chunks.append(self._chunk_mesh(chunk, mesh, paint))
             size += chunk_bytes
         self._shown_ns = stamp_ns
         if chunks or self._delete_all:
@@ -72,6 +70,6 @@ class MeshStream:
         delete_all, self._delete_all = self._delete_all, False
         return marker_array_bytes(frame_id, stamp_ns, chunks, delete_all=delete_all)
 
-    def _chunk_mesh(self, chunk: Chunk, mesh: Mesh) -> ChunkMesh:
+    def _chunk_mesh(self, chunk: Chunk, mesh: Mesh, paint: Paint) -> ChunkMesh:
         number = self._ids.setdefault(chunk, len(self._ids))
-        return ChunkMesh(number, mesh.vertices, mesh.triangles, self._paint(mesh))
+        return ChunkMesh(number, mesh.vertices, mesh.triangles, paint(mesh))

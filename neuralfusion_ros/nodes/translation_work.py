@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from rclpy.publisher import Publisher
 from std_msgs.msg import Empty
 
-from neuralfusion_ros.mapping.meshing import Mesh
 from neuralfusion_ros.mapping.planning_grids import GridTooLarge
 from neuralfusion_ros.mapping.surface_map import SurfaceMap
 from neuralfusion_ros.messages.latent_blocks import decode_blocks
@@ -23,13 +20,11 @@ from neuralfusion_ros.messages.stamps import NS_PER_S
 from neuralfusion_ros.nodes.bounded_queue import BoundedQueue
 from neuralfusion_ros.nodes.diagnostics import Rate
 from neuralfusion_ros.nodes.latent_copy import LatentCopy
-from neuralfusion_ros.nodes.mesh_painter import MeshPainter
-from neuralfusion_ros.nodes.mesh_stream import MeshStream
+from neuralfusion_ros.nodes.mesh_output import MeshOutput
 from neuralfusion_ros.nodes.parameters import TranslatorParameters
 from neuralfusion_ros.nodes.rejections import Rejections
-from neuralfusion_ros.nodes.schedule import Schedule
 from neuralfusion_ros.nodes.translation_rounds import TranslationRounds
-from neuralfusion_ros.nodes.tsdf_stream import TsdfStream
+from neuralfusion_ros.nodes.tsdf_output import TsdfOutput
 from neuralfusion_ros.nodes.whole_map_output import (
     Make,
     WholeMapOutput,
@@ -76,10 +71,8 @@ class TranslationWork:
         self.copy, self._outputs, self._rejections = copy, outputs, rejections
         self._options = parameters
         self.rounds = TranslationRounds(copy, parameters.max_blocks_per_slice)
-        self._painter = MeshPainter(parameters.mesh_colour)
-        self.mesh_stream, self.tsdf_stream = MeshStream(self._paint), TsdfStream()
-        self._mesh_schedule = Schedule(parameters.mesh_rate_hz)
-        self._tsdf_schedule = Schedule(parameters.tsdf_rate_hz)
+        self.mesh = MeshOutput(outputs.mesh, parameters.mesh_rate_hz, parameters.mesh_colour)
+        self.tsdf = TsdfOutput(outputs.tsdf, parameters.tsdf_rate_hz)
         self.whole_map = {
             topic: WholeMapOutput(getattr(outputs, topic), rate_hz, make)
             for topic, (rate_hz, make) in self._makers(parameters).items()
@@ -88,9 +81,8 @@ class TranslationWork:
         self.inbox: BoundedQueue[bytes] = BoundedQueue(_MAX_WAITING_MESSAGES)
         self.resends = self.received = 0
         self._received_rate = Rate()
-        self._starts = self._refills = self._mesh_ns = 0
-        self._new_mesh_viewer = self._new_tsdf_viewer = self._new_sender = False
-        self.mesh_is_old = self._hold = False
+        self._starts = self._refills = 0
+        self._new_sender = self._hold = False
         self.worker = Worker(self._step, rejections.unexpected, parameters.niceness)
 
     def start(self) -> None:
@@ -115,12 +107,12 @@ class TranslationWork:
 
     def mesh_viewer_came(self) -> None:
         """Somebody new listens to the mesh and needs all of it."""
-        self._new_mesh_viewer = True
+        self.mesh.viewer_came()
         self.worker.wake()
 
     def tsdf_viewer_came(self) -> None:
         """Somebody new listens to the TSDF and needs all of it."""
-        self._new_tsdf_viewer = True
+        self.tsdf.viewer_came()
         self.worker.wake()
 
     def whole_map_viewer_came(self, topic: str) -> None:
@@ -130,15 +122,12 @@ class TranslationWork:
 
     def use(self, parameters: TranslatorParameters) -> None:
         """Goes on with other values of the parameters that may change."""
-        old, self._options = self._options, parameters
+        self._options = parameters
         self.rounds.max_blocks = parameters.max_blocks_per_slice
-        self._mesh_schedule = Schedule(parameters.mesh_rate_hz)
-        self._tsdf_schedule = Schedule(parameters.tsdf_rate_hz)
+        self.mesh.use(parameters.mesh_rate_hz, parameters.mesh_colour)
+        self.tsdf.use(parameters.tsdf_rate_hz)
         for topic, (rate_hz, make) in self._makers(parameters).items():
             self.whole_map[topic].use(rate_hz, make)
-        if parameters.mesh_colour != old.mesh_colour:
-            self._painter.choice = parameters.mesh_colour
-            self._new_mesh_viewer = True  # all of it is sent again
         self.worker.wake()
 
     def save_mesh(self, path: Path) -> Future[str]:
@@ -168,8 +157,7 @@ class TranslationWork:
         """One slice, and whatever is to be sent. Returns the seconds until there is more to do."""
         self._apply_waiting()
         ask_wait_s = self._ask_for_resend()
-        mesh_wanted = self._mesh_schedule.enabled and self._outputs.mesh.get_subscription_count() > 0
-        tsdf_wanted = self._tsdf_schedule.enabled and self._outputs.tsdf.get_subscription_count() > 0
+        mesh_wanted, tsdf_wanted = self.mesh.is_wanted, self.tsdf.is_wanted
         whole_map = [output for output in self.whole_map.values() if output.is_wanted]
         wanted = mesh_wanted or tsdf_wanted or bool(whole_map)
         # What came in pieces is translated once, not piece by piece with its neighbours.
@@ -179,10 +167,10 @@ class TranslationWork:
         surface = self.copy.surface
         # A new map is shown when there is something to show: an empty message would use up the turn of the mesh.
         is_blank = rest_s > 0 and surface is not None and surface.grid.n_blocks == 0
-        if mesh_wanted and surface and not is_blank:
-            waits.append(self._publish_mesh(surface))
+        if mesh_wanted and surface and not (is_blank or self._hold):
+            waits.append(self.mesh.publish(surface, self.copy.frame_id, self.rounds))
         if tsdf_wanted and surface:
-            waits.append(self._publish_tsdf(surface))
+            waits.append(self.tsdf.publish(surface, self.copy.frame_id, self.rounds.shown_ns))
         if surface and not self._hold:
             waits += [self._publish_whole_map(output, surface) for output in whole_map]
         return min((wait for wait in waits if wait is not None), default=None)
@@ -196,9 +184,8 @@ class TranslationWork:
                 self.copy.apply(decode_blocks(data))
         if self.copy.starts != self._starts:
             self._starts = self.copy.starts
-            self._painter.start_new_map()
-            self.mesh_stream.start_new_map()
-            self.tsdf_stream.start_new_map()
+            self.mesh.start_new_map()
+            self.tsdf.start_new_map()
             self._note_change()
             self._hold = False
         if self.copy.refills != self._refills:
@@ -221,50 +208,14 @@ class TranslationWork:
         busy = self.rounds.advance()
         if busy:
             self._note_change()
-            self.tsdf_stream.add(self.rounds.take_translated())
+            self.tsdf.add(self.rounds.take_translated())
             self._hold &= self.rounds.in_round or not self.copy.filled
         return busy
 
     def _note_change(self) -> None:
-        self.mesh_is_old = True
+        self.mesh.is_old = True
         for output in self.whole_map.values():
             output.renew()
-
-    def _publish_mesh(self, surface: SurfaceMap) -> float | None:
-        """Sends chunks that changed, after a round or in the middle of a long one. Returns when to try again."""
-        if not (self.mesh_is_old or self._new_mesh_viewer or self.mesh_stream.has_work) or self._hold:
-            return None
-        # What ended a round must not wait for the end of the next one.
-        is_between = self.rounds.in_round and self.rounds.shown_ns == self._mesh_ns
-        if is_between and not self._mesh_schedule.is_late():
-            return None
-        if not self._mesh_schedule.take():
-            return self._mesh_schedule.wait_s()
-        self.mesh_is_old, self._mesh_ns = False, self.rounds.shown_ns
-        self.mesh_stream.add(surface.mesh_changed_chunks(settled_only=is_between))
-        chunks = surface.chunk_meshes()
-        if self._painter.learn(chunks.values(), surface.latent) or self._new_mesh_viewer:
-            self._new_mesh_viewer = False
-            self.mesh_stream.add(chunks)
-        for message in self.mesh_stream.take(self.copy.frame_id, self.rounds.shown_ns):
-            self._outputs.mesh.publish(message)
-        return None
-
-    def _paint(self, mesh: Mesh) -> npt.NDArray[np.float32]:
-        assert self.copy.surface
-        return self._painter.colours(mesh, self.copy.surface.latent)
-
-    def _publish_tsdf(self, surface: SurfaceMap) -> float | None:
-        if self._new_tsdf_viewer:
-            self._new_tsdf_viewer = False
-            self.tsdf_stream.add_everything()
-        if not self.tsdf_stream.has_work:
-            return None
-        if not self._tsdf_schedule.take():
-            return self._tsdf_schedule.wait_s()
-        for message in self.tsdf_stream.take(surface, self.copy.frame_id, self.rounds.shown_ns):
-            self._outputs.tsdf.publish(message)
-        return None
 
     def _publish_whole_map(self, output: WholeMapOutput, surface: SurfaceMap) -> float | None:
         try:
@@ -284,7 +235,7 @@ class TranslationWork:
 
     def _make_surface(self, surface: SurfaceMap, frame_id: str, stamp_ns: int) -> bytes:
         # The viewers of the mesh need these chunks, too, and will not be told again.
-        self.mesh_stream.add(surface.mesh_changed_chunks())
+        self.mesh.add(surface.mesh_changed_chunks())
         return make_surface(surface, frame_id, stamp_ns)
 
     def _save(self, path: Path) -> str:
@@ -301,7 +252,7 @@ class TranslationWork:
         surface = self.copy.surface
         if surface is None:
             raise SaveError("There is no map yet; nothing was written.")
-        self.mesh_stream.add(surface.mesh_changed_chunks())
+        self.mesh.add(surface.mesh_changed_chunks())
         mesh = surface.mesh()
         if not len(mesh.triangles):
             raise SaveError("The map has no surface; nothing was written.")

@@ -151,7 +151,7 @@ def test_a_viewer_that_takes_the_place_of_another_gets_the_whole_mesh(live, fram
     looking = viewer(first)
     Camera(robot, camera, frame_of).send(2)
     robot.wait(lambda: first and in_step(robot, node) and not node.report().values["waiting_blocks"])
-    robot.wait(lambda: node.report().values["lag_s"] == "0.000" and not node._work.mesh_is_old)
+    robot.wait(lambda: node.report().values["lag_s"] == "0.000" and not node._work.mesh.is_old)
     assert node._copy.surface
     meshes = node._copy.surface.chunk_meshes().values()
     n_corners = sorted(3 * len(mesh.triangles) for mesh in meshes if len(mesh.triangles))

@@ -19,8 +19,8 @@ def triangle(height_m=0.0):
     return Mesh(vertices, np.array([[0, 1, 2]], np.int32))
 
 
-def markers_of(stream):
-    messages = list(stream.take("odom", 7))
+def markers_of(stream, paint=mesh_colours):
+    messages = list(stream.take("odom", 7, paint))
     return [marker for message in messages for marker in read_marker_array(message)]
 
 
@@ -78,9 +78,9 @@ def test_colours_show_height_and_slope_and_stay_in_range():
 def test_every_colour_of_the_shape_shows_the_slope(choice):
     up, higher = triangle(0.1), triangle(1.1)
     down = Mesh(up.vertices, up.triangles[:, ::-1])
-    stream = MeshStream(partial(mesh_colours, choice=choice))
+    stream = MeshStream()
     stream.add({(0, 0, 0): up, (1, 0, 0): down, (2, 0, 0): higher})
-    colours = [marker.colours[0, :3] for marker in markers_of(stream)]
+    colours = [marker.colours[0, :3] for marker in markers_of(stream, partial(mesh_colours, choice=choice))]
     assert colours[0].sum() > 1.3 * colours[1].sum()
     assert (np.abs(colours[0] - colours[2]).max() > 0.1) == (choice == "height")
 

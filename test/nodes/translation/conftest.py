@@ -85,7 +85,7 @@ class Translator:
     def settled(self, newest_sequence):
         """All messages are applied and everything that viewers want is translated and sent."""
         work = self.work
-        return self._between_two_steps(newest_sequence, lambda: not (work.mesh_is_old or work.tsdf_stream.has_work))
+        return self._between_two_steps(newest_sequence, lambda: not (work.mesh.is_old or work.tsdf.has_work))
 
     def planned(self, newest_sequence):
         """As settled, for the outputs that robots plan with."""
