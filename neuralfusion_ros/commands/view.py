@@ -78,7 +78,8 @@ def check_viewer() -> None:
     """Raises CommandError when the library that serves the page is not installed."""
     if find_spec("viser") is None:
         raise CommandError(
-            "the live view needs the library viser, which is not installed: pip install -r requirements-view.txt"
+            "the live view needs the library viser, which is not installed: "
+            "pip install viser, or, in the folder of the sources, pip install -r requirements-view.txt"
         )
 
 
