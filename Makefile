@@ -42,8 +42,9 @@ kernels: setup
 	@$(BIN)/python -c "from neuralfusion_ros.mapping import *; m = Mapper(load_model('small'), MapSettings()); m.warm_up(); \
 		from neuralfusion_ros.nodes.rehearsal import rehearse; rehearse(m.model, m.device)"
 
-# -k: rclpy catches SIGTERM, so a hung node would survive a plain timeout.
-PYTEST := timeout -k 10 1200 env ROS_PYTHON_CHECK_FIELDS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+# INT: pytest still tells what failed until then. -k: a hung node would survive the plain signal.
+PYTEST := timeout -s INT -k 30 1200 env ROS_PYTHON_CHECK_FIELDS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder \
+	--max-worker-restart 1
 
 pytest: setup
 	@echo "pytest"

@@ -85,12 +85,12 @@ def drawn_share(png: bytes) -> float:
 @contextmanager
 def open_page(url: str, size: str) -> Iterator[Page]:
     """The page in a browser of its own. size: of the window, WIDTHxHEIGHT."""
-    with tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         window = [f"--user-data-dir={profile}", f"--window-size={size.replace('x', ',')}"]
         command = [str(PROGRAM), *_OPTIONS, *window, url]
-        browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            yield Page(_port_of(browser))
+            yield Page(_port_of(browser, Path(profile)))
         finally:
             browser.send_signal(signal.SIGTERM)
             try:
@@ -109,12 +109,14 @@ def visit(url: str, picture: Path, text: str, size: str, share: float) -> bool:
     return found
 
 
-def _port_of(browser: subprocess.Popen[str]) -> int:
-    assert browser.stderr is not None
-    end_s = time.monotonic() + _START_LIMIT_S
-    while time.monotonic() < end_s and (line := browser.stderr.readline()):
-        if found := re.search(r"DevTools listening on ws://127\.0\.0\.1:(\d+)", line):
-            return int(found[1])
+def _port_of(browser: subprocess.Popen[bytes], profile: Path) -> int:
+    """Chromium writes it into a file of its profile, on a line of its own before another one."""
+    file, end_s = profile / "DevToolsActivePort", time.monotonic() + _START_LIMIT_S
+    while browser.poll() is None and time.monotonic() < end_s:
+        lines = file.read_text().splitlines() if file.exists() else []
+        if len(lines) > 1:
+            return int(lines[0])
+        time.sleep(0.1)
     raise RuntimeError("chromium did not start")
 
 

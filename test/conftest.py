@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import fcntl
 import os
 import sys
@@ -50,6 +51,32 @@ def _remove_segments(names: set[str]) -> None:
 
 
 _segments_before = _segments()
+
+
+_STUCK_S = 400.0  # above the longest timeout of a test
+_STDERR = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The real stderr: while tests run pytest catches what is written there."""
+    config.stash[_STDERR] = os.dup(2)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A test that its timeout does not end, in native code for example, ends its worker, which shows all stacks."""
+    faulthandler.dump_traceback_later(_STUCK_S, file=item.config.stash[_STDERR], exit=True)
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """The same for what cleans up, which has no timeout of its own once the test's has passed."""
+    faulthandler.dump_traceback_later(_STUCK_S, file=item.config.stash[_STDERR], exit=True)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo's room as `neuralfusion view` shows it in a real browser; its screenshots are the pictures of the manual.
 
-They go to a folder of the test, or to that in NEURALFUSION_PICTURES: docs/pictures, to ship them.
+Takes two minutes of two cores, so it runs only when NEURALFUSION_PICTURES names the folder for the pictures:
+NEURALFUSION_PICTURES=docs/pictures make test PYTEST_ARGS=test/commands/test_live_view_pictures.py
 """
 
 from __future__ import annotations
@@ -26,11 +27,14 @@ from neuralfusion_ros.commands.demo_graph import DemoGraph
 from neuralfusion_ros.commands.demo_plan import make_plan
 from neuralfusion_ros.commands.demo_watcher import DemoWatcher
 from neuralfusion_ros.commands.node_processes import NodeProcesses
-from neuralfusion_ros.mapping.new_file import new_file
+from neuralfusion_ros.mapping.new_file import make_folder, new_file
 from scripts.browser import PROGRAM, Page, drawn_share, open_page
 
+PICTURES = os.environ.get("NEURALFUSION_PICTURES")
+
 pytestmark = [
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(360),
+    pytest.mark.skipif(PICTURES is None, reason="makes the pictures of the manual: set NEURALFUSION_PICTURES"),
     pytest.mark.skipif(PROGRAM is None, reason="needs chromium"),
 ]
 pytest.importorskip("viser", reason="needs viser (requirements-view.txt)")
@@ -39,7 +43,7 @@ ROOT = Path(__file__).parents[2]
 FRAMES, VOXEL_M = 100, 0.03
 SIZE = "1280x1000"  # of the window; what the browser keeps for itself is not in the picture
 # Without a GPU the browser draws the whole room in many seconds.
-DRAWN_LIMIT_S, STOP_S, CALM_S = 300.0, 60.0, 5.0
+DRAWN_LIMIT_S, STOP_S, CALM_S = 120.0, 60.0, 5.0
 DRAWN_SHARE, SCENE_WIDTH = 0.1, 940
 PATIENT: dict[str, float | str] = {"input_qos": "reliable", "max_queue_length": 100, "pose_buffer_s": 600.0}
 
@@ -50,14 +54,10 @@ CLOSE_NOTES = "document.querySelectorAll('.mantine-Notification-closeButton').fo
 OPTION = "[...document.querySelectorAll('[role=option]')].find(o => o.innerText == '{}')"
 
 
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    """Where the pictures go."""
-    return Path(os.environ.get("NEURALFUSION_PICTURES") or tmp_path)
-
-
-def test_the_room_of_the_demo_in_a_browser(tmp_path, folder, monkeypatch):
+def test_the_room_of_the_demo_in_a_browser(tmp_path, monkeypatch):
     monkeypatch.setenv(profile_variable(), str(ROOT / "config" / "fastdds_shm.xml"))
+    folder = Path(PICTURES or tmp_path)
+    make_folder(folder)
     plan = make_plan(None, FRAMES, None, tmp_path)
     with live_view() as url, DemoWatcher() as watcher, NodeProcesses(tmp_path) as nodes:
         graph = DemoGraph(nodes, watcher)
