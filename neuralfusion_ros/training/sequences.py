@@ -41,7 +41,23 @@ class CleanSequence:
     poses: npt.NDArray[np.float64]
 
 
-def render_sequence(seed: int, data: DataSettings) -> CleanSequence:
+@dataclass(frozen=True)
+class Tour:
+    """A path through one scene, to be rendered. poses: (F, 4, 4) float64 T_world_camera."""
+
+    scene: Scene
+    camera: PinholeCamera
+    poses: npt.NDArray[np.float64]
+
+    def render(self, numbers: npt.NDArray[np.int64]) -> CleanSequence:
+        """The frames with these numbers, in this order."""
+        renderer = DepthRenderer(*self.scene.mesh())
+        rendered = [renderer.render_with_cosine(self.camera, self.poses[number]) for number in numbers]
+        depth, cosine = (np.stack(images) for images in zip(*rendered, strict=True))
+        return CleanSequence(self.scene, self.camera, depth, cosine, self.poses[numbers])
+
+
+def random_tour(seed: int, data: DataSettings) -> Tour:
     """A random room or stage seen along a random path by a camera of random size and field of view (54 to 75 degrees).
 
     Raises ValueError when the room has no free place for a camera.
@@ -56,11 +72,7 @@ def render_sequence(seed: int, data: DataSettings) -> CleanSequence:
     focal = float(rng.uniform(0.65, 0.98) * width)
     cx, cy = (width - 1) / 2 + rng.uniform(-5, 5), (height - 1) / 2 + rng.uniform(-5, 5)
     camera = PinholeCamera(width, height, focal, focal, float(cx), float(cy))
-    renderer = DepthRenderer(*scene.mesh())
-    poses = (path_around if on_stage else hand_path)(scene, rng, data.frames)
-    rendered = [renderer.render_with_cosine(camera, pose) for pose in poses]
-    depth, cosine = (np.stack(images) for images in zip(*rendered, strict=True))
-    return CleanSequence(scene, camera, depth, cosine, poses)
+    return Tour(scene, camera, (path_around if on_stage else hand_path)(scene, rng, data.frames))
 
 
 @dataclass(frozen=True)
@@ -72,72 +84,68 @@ class NoisyFrame:
 
 
 class NoisyStream:
-    """One pass of one sensor through a clean sequence: random start, stride, voxel size, sensor, errors of its
-    calibration and of its tracking.
+    """One pass of one sensor along a tour: random start, stride, voxel size, sensor, errors of its calibration and of
+    its tracking.
 
-    truth: what the map should show. max_weight: of the map that it feeds, in frames. Also small ones, so that within a
-    short stream some maps are as old as they become on a robot that stands still: many times the weight at which they
-    begin to forget.
+    sequence: its frames without noise, in its order. truth: what the map should show. max_weight: of the map that it
+    feeds, in frames. Also small ones, so that within a short stream some maps are as old as they become on a robot that
+    stands still: many times the weight at which they begin to forget.
     """
 
-    def __init__(self, sequence: CleanSequence, rng: np.random.Generator) -> None:
-        self.sequence = sequence
+    def __init__(self, tour: Tour, rng: np.random.Generator) -> None:
         self._rng = rng
         self.voxel_size_m = float(np.exp(rng.uniform(np.log(0.02), np.log(0.04))))
-        self.truth = mappable(sequence.scene, self.voxel_size_m)
+        self.truth = mappable(tour.scene, self.voxel_size_m)
         self.max_weight = float(np.exp(rng.uniform(*np.log(_MAX_WEIGHTS))))
         self.sensor: SensorNoise = random_sensor(rng)
-        self._distortion = random_distortion(rng, sequence.depth_m.shape[1:])
+        self._distortion = random_distortion(rng, (tour.camera.height, tour.camera.width))
         self._tracking_error = random_tracking_error(rng)
-        frames = np.arange(0, len(sequence.poses), int(rng.integers(1, 4)))
+        frames = np.arange(0, len(tour.poses), int(rng.integers(1, 4)))
         if rng.random() < 0.5:
             frames = frames[::-1]
-        self._frames = np.roll(frames, int(rng.integers(len(frames))))[
-            : int(rng.integers(LEAST_STREAM_FRAMES, len(frames) + 1))
-        ]
+        frames = np.roll(frames, int(rng.integers(len(frames))))
+        self.sequence = tour.render(frames[: int(rng.integers(LEAST_STREAM_FRAMES, len(frames) + 1))])
         self._next = 0
         self._ready: list[NoisyFrame] | None = None
 
     @property
-    def exhausted(self) -> bool:
-        """All frames have been taken."""
-        return self._next >= len(self._frames)
+    def taken(self) -> int:
+        """How many of the frames have been taken so far."""
+        return self._next
 
     @property
-    def seen(self) -> npt.NDArray[np.int64]:
-        """Numbers of the clean frames taken so far."""
-        return self._frames[: self._next]
+    def exhausted(self) -> bool:
+        """All frames have been taken."""
+        return self._next >= len(self.sequence.poses)
 
     def take(self, count: int) -> list[NoisyFrame]:
         """The next frames, at most `count`."""
-        start, self._next = self._next, min(self._next + count, len(self._frames))
+        start, self._next = self._next, min(self._next + count, len(self.sequence.poses))
         if self._ready is not None:
             return self._ready[start : self._next]
-        return [self._noisy(int(number)) for number in self._frames[start : self._next]]
+        return [self._noisy(number) for number in range(start, self._next)]
 
     def prepared(self) -> NoisyStream:
         """The same stream from its start, with all noise made and nothing kept that only the noise needed.
 
-        It is small enough to be sent to another process, and its clean frames are numbered as they are taken.
+        It is small enough to be sent to another process.
         """
-        clean, order = self.sequence, self._frames
+        clean = self.sequence
         result = copy.copy(self)
         result._rng, result._tracking_error = copy.deepcopy(self._rng), copy.copy(self._tracking_error)
-        result._ready = [result._noisy(int(number)) for number in order]
+        result._ready = [result._noisy(number) for number in range(len(clean.poses))]
         # Copies of the scenes leave out what they have worked out for themselves.
         result.truth = replace(self.truth, scene=replace(self.truth.scene))
-        no_cosine = np.zeros((len(order), 0, 0), np.float32)
-        result.sequence = CleanSequence(
-            replace(clean.scene), clean.camera, clean.depth_m[order], no_cosine, clean.poses[order]
-        )
-        result._frames, result._next, result._distortion = np.arange(len(order)), 0, None
+        no_cosine = np.zeros((len(clean.poses), 0, 0), np.float32)
+        result.sequence = replace(clean, scene=replace(clean.scene), cosine=no_cosine)
+        result._next, result._distortion = 0, None
         return result
 
     def visible(self, points: torch.Tensor) -> torch.Tensor:
         """(N, 3) world points to (N,) bool: some frame taken so far looked at or through the point."""
         result = torch.zeros(len(points), dtype=torch.bool)
         camera = self.sequence.camera
-        for number in self.seen:
+        for number in range(self._next):
             pose = torch.from_numpy(self.sequence.poses[number]).float()
             local = (points - pose[:3, 3]) @ pose[:3, :3]
             uv = torch.round(camera.project(local)).nan_to_num(-1, -1, -1)

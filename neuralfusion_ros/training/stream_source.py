@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from neuralfusion_ros.training.sequences import CleanSequence, NoisyStream, render_sequence
+from neuralfusion_ros.training.sequences import NoisyStream, Tour, random_tour
 from neuralfusion_ros.training.settings import DataSettings
 
 _ROOMS_PER_SEED = 1_000_003
@@ -30,60 +30,60 @@ class DataShare:
 
 @dataclass(frozen=True)
 class PlannedStream:
-    """sequence: number of its sequence, counted from 1 in the order of rendering. room_seed: of that sequence.
-    noise_seed: of the stream. pool: numbers of the sequences that this or a later stream may use.
+    """tour: number of its tour, counted from 1 in the order of first use. room_seed: of that tour.
+    noise_seed: of the stream. pool: numbers of the tours that this or a later stream may use.
     """
 
-    sequence: int
+    tour: int
     room_seed: int
     noise_seed: int
     pool: frozenset[int]
 
 
 def planned_streams(share: DataShare) -> Iterator[PlannedStream]:
-    """All streams in order, without end. A pool of sequences grows by one a stream, then is kept fresh."""
+    """All streams in order, without end. A pool of tours grows by one a stream, then is kept fresh."""
     rng = np.random.default_rng([share.seed, 2, share.process])
     pool: list[int] = []
-    rendered = planned = 0
+    begun = planned = 0
     while True:
         if len(pool) < share.data.pool:
-            rendered += 1
-            pool.append(rendered)
+            begun += 1
+            pool.append(begun)
         elif planned % share.data.refresh == 0:
-            rendered += 1
-            pool[int(rng.integers(len(pool)))] = rendered
+            begun += 1
+            pool[int(rng.integers(len(pool)))] = begun
         planned += 1
-        sequence = pool[int(rng.integers(len(pool)))]
-        room = share.seed * _ROOMS_PER_SEED + (sequence - 1) * share.processes + share.process + 1
-        yield PlannedStream(sequence, room, int(rng.integers(1 << 63)), frozenset(pool))
+        tour = pool[int(rng.integers(len(pool)))]
+        room = share.seed * _ROOMS_PER_SEED + (tour - 1) * share.processes + share.process + 1
+        yield PlannedStream(tour, room, int(rng.integers(1 << 63)), frozenset(pool))
 
 
 class StreamMaker:
-    """Makes planned streams, in their order, and holds the sequences that later ones may need."""
+    """Makes planned streams, in their order, and holds the tours that later ones may need."""
 
     def __init__(self, data: DataSettings) -> None:
         self._data = data
-        self._sequences: dict[int, CleanSequence] = {}
+        self._tours: dict[int, Tour] = {}
 
     def forget(self, planned: PlannedStream) -> None:
-        """Drop the sequences that neither this nor a later stream uses."""
-        self._sequences = {n: sequence for n, sequence in self._sequences.items() if n in planned.pool}
+        """Drop the tours that neither this nor a later stream uses."""
+        self._tours = {number: tour for number, tour in self._tours.items() if number in planned.pool}
 
     def make(self, planned: PlannedStream) -> NoisyStream:
-        """The stream; renders its sequence if need be."""
+        """The stream, rendered."""
         self.forget(planned)
-        if planned.sequence not in self._sequences:
-            self._sequences[planned.sequence] = self._render(planned.room_seed)
-        return NoisyStream(self._sequences[planned.sequence], np.random.default_rng(planned.noise_seed))
+        if planned.tour not in self._tours:
+            self._tours[planned.tour] = self._tour(planned.room_seed)
+        return NoisyStream(self._tours[planned.tour], np.random.default_rng(planned.noise_seed))
 
-    def _render(self, seed: int) -> CleanSequence:
+    def _tour(self, seed: int) -> Tour:
         """Few rooms are so full that no camera fits in: the next one takes their place."""
         for attempt in range(_ROOMS_TRIED - 1):
             try:
-                return render_sequence(seed + attempt * _OTHER_ROOM, self._data)
+                return random_tour(seed + attempt * _OTHER_ROOM, self._data)
             except ValueError:
                 continue
-        return render_sequence(seed + (_ROOMS_TRIED - 1) * _OTHER_ROOM, self._data)
+        return random_tour(seed + (_ROOMS_TRIED - 1) * _OTHER_ROOM, self._data)
 
 
 class StreamSource(Protocol):

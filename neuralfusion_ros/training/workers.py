@@ -17,7 +17,7 @@ from neuralfusion_ros.training.errors import TrainingError
 from neuralfusion_ros.training.sequences import NoisyStream
 from neuralfusion_ros.training.stream_source import DataShare, LocalSource, StreamMaker, StreamSource, planned_streams
 
-_AHEAD = 2
+_AHEAD = 8
 """Streams that wait in each worker; one takes up to 120 MB."""
 
 
@@ -26,7 +26,7 @@ class WorkerError(TrainingError):
 
 
 class WorkerSource:
-    """The streams of a plan, made by `workers` processes. Each renders the sequences whose number falls to it.
+    """The streams of a plan, made by `workers` processes. Each renders the tours whose number falls to it.
 
     first: number of the first stream, from 0.
     """
@@ -48,7 +48,7 @@ class WorkerSource:
 
     def stream(self) -> NoisyStream:
         """The next stream; waits until it is made. Raises WorkerError when its worker has ended."""
-        worker = next(self._plan).sequence % len(self._readers)
+        worker = next(self._plan).tour % len(self._readers)
         try:
             stream = self._readers[worker].recv()
         except (EOFError, OSError) as error:
@@ -81,7 +81,7 @@ def _work(share: DataShare, first: int, worker: int, workers: int, writer: Conne
     threading.Thread(target=_send, args=(ready, writer), daemon=True).start()
     maker = StreamMaker(share.data)
     for planned in islice(planned_streams(share), first, None):
-        if planned.sequence % workers == worker:
+        if planned.tour % workers == worker:
             ready.put(maker.make(planned).prepared())
         else:
             maker.forget(planned)

@@ -11,14 +11,14 @@ from neuralfusion_ros.training.growing_map import GrowingMap
 from neuralfusion_ros.training.sequences import NoisyStream
 
 
-def test_streams_feed_maps_of_all_ages(wall_sequence):
-    weights = [NoisyStream(wall_sequence, np.random.default_rng(seed)).max_weight for seed in range(50)]
+def test_streams_feed_maps_of_all_ages(wall_tour):
+    weights = [NoisyStream(wall_tour, np.random.default_rng(seed)).max_weight for seed in range(50)]
     assert 3 <= min(weights) < 5 and 45 < max(weights) <= 64
 
 
 @torch.no_grad()
-def test_evidence_is_capped_at_the_weight_of_the_stream(wall_sequence):
-    stream = NoisyStream(wall_sequence, np.random.default_rng(0))
+def test_evidence_is_capped_at_the_weight_of_the_stream(wall_tour):
+    stream = NoisyStream(wall_tour, np.random.default_rng(0))
     stream.max_weight = 3.0
     growing = GrowingMap(stream, LatentModel(Architecture(2, 8, 8)))
     growing.integrate(stream.take(6))

@@ -19,9 +19,9 @@ BEHIND_M = 1.7  # the wall's far side is at 1.6 m
 
 
 @pytest.fixture
-def stream(wall_sequence) -> NoisyStream:
+def stream(wall_tour) -> NoisyStream:
     """All its frames have been taken."""
-    stream = NoisyStream(wall_sequence, np.random.default_rng(0))
+    stream = NoisyStream(wall_tour, np.random.default_rng(0))
     stream.take(1000)
     return stream
 
@@ -77,10 +77,10 @@ def test_most_queries_lie_in_the_band(grid, stream):
     assert len(queries.near[:, 13].unique()) > 0.8 * len(queries.near)
 
 
-def test_some_queries_are_near_a_thin_rod_and_want_it_a_voxel_thick(wall_sequence, grid):
+def test_some_queries_are_near_a_thin_rod_and_want_it_a_voxel_thick(wall_tour, grid):
     thin = rod((-0.1, -0.2, 1.0), (-0.1, 0.2, 1.0), 0.003)
-    scene = replace(wall_sequence.scene, solids=(*wall_sequence.scene.solids, thin))
-    stream = NoisyStream(replace(wall_sequence, scene=scene), np.random.default_rng(0))
+    scene = replace(wall_tour.scene, solids=(*wall_tour.scene.solids, thin))
+    stream = NoisyStream(replace(wall_tour, scene=scene), np.random.default_rng(0))
     stream.take(1000)
     queries = drawn(grid, stream)
     points_m = centres_m(grid)[queries.near[:, 13]] + queries.offset * grid.voxel_size_m
@@ -140,20 +140,26 @@ def test_only_band_or_only_free_space(grid, stream):
 def test_loss_against_its_formula():
     tsdf, target = np.array([0.1, -0.4, 0.9, -1.0]), np.array([0.2, -0.45, 0.6, -0.8])
     logit = np.array([-2.0, 1.0, 0.5, 3.0])
-    weight, error = np.where(np.abs(target) < 0.5, 4.0, 1.0), np.abs(tsdf - target)
-    distance = (weight * (error + 2 * error**2)).sum() / weight.sum()
+    weight = np.where(np.abs(target) < 0.5, 4.0, 1.0)
+    error = (weight * np.abs(tsdf - target)).sum() / weight.sum()
     occupied = target < 0
     entropy = np.mean(np.log1p(np.exp(-logit)) * occupied + np.log1p(np.exp(logit)) * ~occupied)
     loss = map_loss(torch.from_numpy(tsdf), torch.from_numpy(logit), torch.from_numpy(target))
-    assert float(loss) == pytest.approx(distance + 0.3 * entropy, rel=1e-6)
+    assert float(loss) == pytest.approx(0.1 * np.log(error + 0.005) + 0.3 * entropy, rel=1e-6)
 
 
 def test_loss_is_least_at_the_truth():
     target = torch.linspace(-1, 1, 21)
     sure = torch.where(target < 0, 20.0, -20.0)
-    assert float(map_loss(target, sure, target)) == pytest.approx(0, abs=1e-6)
-    assert map_loss(target + 0.1, sure, target) > 0.1
-    assert map_loss(target, -sure, target) > 1
+    least = map_loss(target, sure, target)
+    assert map_loss(target + 0.1, sure, target) > least + 0.1
+    assert map_loss(target, -sure, target) > least + 1
+
+
+def test_half_the_error_is_worth_as_much_with_an_exact_sensor_as_with_a_bad_one():
+    target, logit = torch.linspace(-1, 1, 21), torch.zeros(21)
+    off_by = {error: float(map_loss(target + error, logit, target)) for error in (0.05, 0.1, 0.4, 0.8)}
+    assert off_by[0.1] - off_by[0.05] == pytest.approx(off_by[0.8] - off_by[0.4], rel=0.1)
 
 
 def test_loss_has_a_gradient_for_both_outputs():

@@ -19,7 +19,7 @@ from neuralfusion_ros.training import run, stream_source
 from neuralfusion_ros.training.checkpoint import CheckpointError, read_checkpoint
 from neuralfusion_ros.training.errors import TrainingError
 from neuralfusion_ros.training.run import Hooks, OutputFiles, StepReport, train
-from neuralfusion_ros.training.sequences import CleanSequence
+from neuralfusion_ros.training.sequences import Tour
 from neuralfusion_ros.training.settings import TrainingSettings
 
 TINY = TrainingSettings(
@@ -30,17 +30,11 @@ Weights = dict[str, torch.Tensor]
 
 
 @pytest.fixture(autouse=True, scope="module")
-def small_recordings(wall_sequence: CleanSequence) -> Iterator[None]:
+def small_recordings(wall_tour: Tour) -> Iterator[None]:
     """The middle of the wall alone, so that a step takes no time."""
-    rows, columns = slice(14, 34), slice(20, 44)
-    middle = replace(
-        wall_sequence,
-        camera=PinholeCamera(24, 20, 60.0, 60.0, 11.5, 9.5),
-        depth_m=wall_sequence.depth_m[:, rows, columns],
-        cosine=wall_sequence.cosine[:, rows, columns],
-    )
+    middle = replace(wall_tour, camera=PinholeCamera(24, 20, 60.0, 60.0, 11.5, 9.5))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream_source, "render_sequence", lambda seed, data: middle)
+        patch.setattr(stream_source, "random_tour", lambda seed, data: middle)
         yield
 
 
@@ -155,7 +149,7 @@ def test_a_finished_run_may_be_made_longer_but_does_not_go_on_by_itself(whole):
     reports: list[StepReport] = []
     assert train(TINY, whole, resume=resume, hooks=Hooks(reports.append)).finished
     assert not reports
-    assert_equal(weights_of(whole), {k[6:]: v for k, v in resume.tensors.items() if k.startswith("model.")})
+    assert_equal(weights_of(whole), {k[8:]: v for k, v in resume.tensors.items() if k.startswith("average.")})
     train(replace(TINY, steps=10), whole, resume=resume, hooks=Hooks(reports.append))
     assert [report.step for report in reports] == [9, 10]
 

@@ -11,7 +11,7 @@ import torch
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.poses import pose_matrix
 from neuralfusion_ros.training.scenes import Scene
-from neuralfusion_ros.training.sequences import CleanSequence, NoisyStream, render_sequence
+from neuralfusion_ros.training.sequences import NoisyStream, Tour, random_tour
 from neuralfusion_ros.training.settings import DataSettings
 from neuralfusion_ros.training.solids import box
 from neuralfusion_ros.training.stage import HEIGHT_M
@@ -22,30 +22,30 @@ def assert_same_stream(a: NoisyStream, b: NoisyStream) -> None:
     for ours, theirs in zip(a.take(1000), b.take(1000), strict=True):
         assert np.array_equal(ours.depth_m, theirs.depth_m)
         assert np.array_equal(ours.T_world_camera, theirs.T_world_camera)
-    assert np.array_equal(a.seen, b.seen)
+    assert a.taken == b.taken
 
 
-def flat_sequence(pose: np.ndarray, depth_m: float = 2.0) -> CleanSequence:
-    """18 times the same look at a wall parallel to the image. There is no scene behind it."""
-    scene = Scene((box((0, 0, 50), (1, 1, 1)),), np.eye(4), np.ones(3))
-    shape = (18, 48, 64)
+def flat_tour(pose: np.ndarray, depth_m: float = 2.0) -> Tour:
+    """18 times the same look along z at a wall parallel to the image."""
+    wall = box((*pose[:2, 3], pose[2, 3] + depth_m + 0.05), (20, 20, 0.1))
     camera = PinholeCamera(64, 48, 50.0, 50.0, 31.5, 23.5)
-    return CleanSequence(
-        scene, camera, np.full(shape, depth_m, np.float32), np.ones(shape, np.float32), np.stack([pose] * 18)
-    )
+    return Tour(Scene((wall,), np.eye(4), np.ones(3)), camera, np.stack([pose] * 18))
 
 
 def test_rendered_sequence_is_exact_and_follows_from_its_seed():
     data = DataSettings(frames=18, image_widths=(160,))
-    sequence = render_sequence(5, data)
+    tour = random_tour(5, data)
+    sequence = tour.render(np.arange(18))
     assert (sequence.camera.width, sequence.camera.height) == (160, 120)
     shape = (18, sequence.camera.height, sequence.camera.width)
     assert sequence.depth_m.shape == sequence.cosine.shape == shape
     assert sequence.depth_m.dtype == np.float32
-    again = render_sequence(5, data)
-    assert again.camera == sequence.camera
-    assert np.array_equal(again.depth_m, sequence.depth_m)
-    assert np.array_equal(again.poses, sequence.poses)
+    again = random_tour(5, data)
+    assert again.camera == tour.camera
+    assert np.array_equal(again.poses, tour.poses)
+    some = again.render(np.array([7, 2]))
+    for part in ("depth_m", "cosine", "poses"):
+        assert np.array_equal(getattr(some, part), getattr(sequence, part)[[7, 2]])
     rays = sequence.camera.rays()[::4, ::4]
     depth = torch.from_numpy(sequence.depth_m[1])[::4, ::4]
     pose = torch.from_numpy(sequence.poses[1]).float()
@@ -54,22 +54,22 @@ def test_rendered_sequence_is_exact_and_follows_from_its_seed():
     assert float(sequence.scene.signed_distance(world).abs().quantile(0.95)) < 5e-3
 
 
-def test_a_sequence_shows_a_room_or_a_stage_as_often_as_asked():
+def test_a_tour_shows_a_room_or_a_stage_as_often_as_asked():
     for share, expected in ((0.0, {False}), (1.0, {True}), (0.5, {False, True})):
         data = DataSettings(frames=18, image_widths=(64,), stage_share=share)
-        sequences = [render_sequence(seed, data) for seed in range(6)]
-        assert {float(sequence.scene.room_size_m[2]) == 2 * HEIGHT_M for sequence in sequences} == expected
+        tours = [random_tour(seed, data) for seed in range(6)]
+        assert {float(tour.scene.room_size_m[2]) == 2 * HEIGHT_M for tour in tours} == expected
 
 
-def test_stream_follows_from_its_seed(wall_sequence):
-    first, again = (NoisyStream(wall_sequence, np.random.default_rng(3)) for _ in range(2))
+def test_stream_follows_from_its_seed(wall_tour):
+    first, again = (NoisyStream(wall_tour, np.random.default_rng(3)) for _ in range(2))
     assert_same_stream(first, again)
-    other = NoisyStream(wall_sequence, np.random.default_rng(4))
+    other = NoisyStream(wall_tour, np.random.default_rng(4))
     assert other.voxel_size_m != first.voxel_size_m
 
 
-def test_frames_do_not_depend_on_how_many_are_taken_at_once(wall_sequence):
-    one_by_one, at_once = (NoisyStream(wall_sequence, np.random.default_rng(8)) for _ in range(2))
+def test_frames_do_not_depend_on_how_many_are_taken_at_once(wall_tour):
+    one_by_one, at_once = (NoisyStream(wall_tour, np.random.default_rng(8)) for _ in range(2))
     singles = []
     while not one_by_one.exhausted:
         singles.extend(one_by_one.take(1))
@@ -79,34 +79,34 @@ def test_frames_do_not_depend_on_how_many_are_taken_at_once(wall_sequence):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_frames_are_noisy_versions_of_clean_ones(wall_sequence, seed):
-    stream = NoisyStream(wall_sequence, np.random.default_rng(seed))
+def test_frames_are_noisy_versions_of_clean_ones(wall_tour, seed):
+    stream = NoisyStream(wall_tour, np.random.default_rng(seed))
     assert 0.02 <= stream.voxel_size_m <= 0.04
-    assert len(stream.seen) == 0
+    assert stream.taken == 0
     frames = stream.take(4)
     assert len(frames) == 4
-    assert len(stream.seen) == 4
+    assert stream.taken == 4
     ended = [stream.exhausted]
     frames += stream.take(1000)
     assert [*ended, stream.exhausted] == [False, True]
     assert stream.take(3) == []
     assert 6 <= len(frames) <= 18
-    assert len(set(stream.seen.tolist())) == len(stream.seen) == len(frames)
-    for number, frame in zip(stream.seen, frames, strict=True):
+    poses = stream.sequence.poses
+    assert len(np.unique(poses, axis=0)) == stream.taken == len(frames)
+    for clean, pose, frame in zip(stream.sequence.depth_m, poses, frames, strict=True):
         assert frame.depth_m.shape == (48, 64)
         assert frame.depth_m.dtype == np.float32
         assert np.isfinite(frame.depth_m).all()
-        clean = wall_sequence.depth_m[number]
         both = (frame.depth_m > 0) & (clean > 0)
         assert both.mean() > 0.3
         assert np.median(np.abs(frame.depth_m - clean)[both]) < 0.1
-        shift = np.linalg.norm(frame.T_world_camera[:3, 3] - wall_sequence.poses[number][:3, 3])
+        shift = np.linalg.norm(frame.T_world_camera[:3, 3] - pose[:3, 3])
         assert shift < 0.08
 
 
-def test_a_prepared_stream_is_the_same_stream(wall_sequence):
-    stream, again = (NoisyStream(wall_sequence, np.random.default_rng(8)) for _ in range(2))
-    assert float(wall_sequence.scene.signed_distance(torch.zeros(1, 3))) > 0
+def test_a_prepared_stream_is_the_same_stream(wall_tour):
+    stream, again = (NoisyStream(wall_tour, np.random.default_rng(8)) for _ in range(2))
+    assert float(wall_tour.scene.signed_distance(torch.zeros(1, 3))) > 0
     prepared = pickle.loads(pickle.dumps(again.prepared()))  # noqa: S301, our own bytes
     points = torch.from_numpy(np.random.default_rng(0).uniform([-1, -1, 0], [1, 1, 2], (400, 3))).float()
     truth = stream.sequence.scene.signed_distance(points)
@@ -117,14 +117,14 @@ def test_a_prepared_stream_is_the_same_stream(wall_sequence):
         assert prepared.exhausted == stream.exhausted
         assert torch.equal(prepared.visible(points), stream.visible(points))
     assert torch.equal(prepared.sequence.scene.signed_distance(points), truth)
-    assert (prepared.voxel_size_m, prepared.sequence.camera) == (stream.voxel_size_m, wall_sequence.camera)
+    assert (prepared.voxel_size_m, prepared.sequence.camera) == (stream.voxel_size_m, wall_tour.camera)
     # The original has been used by nobody: it still gives the same frames.
-    assert_same_stream(again, NoisyStream(wall_sequence, np.random.default_rng(8)))
+    assert_same_stream(again, NoisyStream(wall_tour, np.random.default_rng(8)))
 
 
 def test_visible_on_a_plain_case():
     pose = pose_matrix([1.0, 2.0, 3.0], [0.0, 0.0, 0.0, 1.0])
-    stream = NoisyStream(flat_sequence(pose), np.random.default_rng(0))
+    stream = NoisyStream(flat_tour(pose), np.random.default_rng(0))
     edge = 32.0 / 50.0  # the outer edge of the image, half a pixel beyond the last centre, at depth 1
     cases = [
         ((0, 0, 1.0), True),
@@ -148,24 +148,24 @@ def test_visible_on_a_plain_case():
     assert stream.visible(points).tolist() == [expected for _, expected in cases]
 
 
-def test_visible_against_a_plain_loop_over_the_frames_taken(wall_sequence):
-    stream = NoisyStream(wall_sequence, np.random.default_rng(2))
+def test_visible_against_a_plain_loop_over_the_frames_taken(wall_tour):
+    stream = NoisyStream(wall_tour, np.random.default_rng(2))
     stream.take(3)
-    rng, camera = np.random.default_rng(0), wall_sequence.camera
+    rng, camera = np.random.default_rng(0), wall_tour.camera
     points = rng.uniform([-1.2, -0.8, -0.2], [1.2, 0.8, 1.9], (400, 3))
     found = stream.visible(torch.from_numpy(points).float()).tolist()
     compared = 0
     for point, visible in zip(points, found, strict=True):
         expected, close = False, False
-        for number in stream.seen:
-            pose = wall_sequence.poses[number]
+        for number in range(stream.taken):
+            pose = stream.sequence.poses[number]
             x, y, z = pose[:3, :3].T @ (point - pose[:3, 3])
             if z <= 0.05:
                 continue
             u, v = camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy
             close |= min(abs(u % 1 - 0.5), abs(v % 1 - 0.5)) < 1e-3
             if 0 <= round(u) < camera.width and 0 <= round(v) < camera.height:
-                depth = wall_sequence.depth_m[number, round(v), round(u)]
+                depth = stream.sequence.depth_m[number, round(v), round(u)]
                 close |= abs(depth - z) < 1e-4
                 expected |= bool(depth >= z)
         if not close:
@@ -175,8 +175,9 @@ def test_visible_against_a_plain_loop_over_the_frames_taken(wall_sequence):
     assert 50 < sum(found) < 350
 
 
-def test_pixels_without_a_hit_show_nothing(wall_sequence):
-    empty = replace(wall_sequence, depth_m=np.zeros_like(wall_sequence.depth_m))
-    stream = NoisyStream(empty, np.random.default_rng(0))
+def test_pixels_without_a_hit_show_nothing(wall_tour):
+    turned_away = replace(wall_tour, poses=wall_tour.poses @ np.diag([-1.0, 1, -1, 1]))
+    stream = NoisyStream(turned_away, np.random.default_rng(0))
     stream.take(3)
-    assert not stream.visible(torch.tensor([[0.0, 0.0, 1.0]])).any()
+    assert not stream.sequence.depth_m.any()
+    assert not stream.visible(torch.tensor([[0.0, 0.0, -1.0]])).any()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from neuralfusion_ros.training import stream_source
-from neuralfusion_ros.training.sequences import CleanSequence, NoisyStream
+from neuralfusion_ros.training.sequences import NoisyStream, Tour
 from neuralfusion_ros.training.settings import DataSettings
 from neuralfusion_ros.training.stream_source import DataShare, LocalSource, StreamMaker, planned_streams
 
@@ -21,15 +21,15 @@ def assert_same_stream(a: NoisyStream, b: NoisyStream) -> None:
 
 
 @pytest.fixture
-def rendered_seeds(monkeypatch, wall_sequence) -> list[int]:
+def rendered_seeds(monkeypatch, wall_tour) -> list[int]:
     """Sources take a small recording at no cost; the seeds that they asked for."""
     seeds: list[int] = []
 
-    def fake(seed: int, data: DataSettings) -> CleanSequence:
+    def fake(seed: int, data: DataSettings) -> Tour:
         seeds.append(seed)
-        return replace(wall_sequence)
+        return replace(wall_tour)
 
-    monkeypatch.setattr(stream_source, "render_sequence", fake)
+    monkeypatch.setattr(stream_source, "random_tour", fake)
     return seeds
 
 
@@ -64,8 +64,8 @@ def test_pool_grows_then_is_refreshed():
     plan = list(islice(planned_streams(DataShare(1, DataSettings(pool=4, refresh=3))), 40))
     assert [len(planned.pool) for planned in plan[:5]] == [1, 2, 3, 4, 4]
     assert max(plan[15].pool) == 4 + 4  # one every three streams from the fourth on
-    assert all(planned.sequence in planned.pool for planned in plan)
-    rooms = {planned.sequence: planned.room_seed for planned in plan}
+    assert all(planned.tour in planned.pool for planned in plan)
+    rooms = {planned.tour: planned.room_seed for planned in plan}
     assert len(set(rooms.values())) == len(rooms)
     assert len({planned.noise_seed for planned in plan}) == len(plan)
 
@@ -84,25 +84,25 @@ def test_one_process_of_many_is_not_the_run_of_one():
     assert next(planned_streams(DataShare(5, DataSettings(), 0, 2))).noise_seed == alone.noise_seed
 
 
-def test_only_sequences_in_the_pool_are_held(rendered_seeds):
+def test_only_tours_in_the_pool_are_held(rendered_seeds):
     maker = StreamMaker(DataSettings())
     for planned in islice(planned_streams(DataShare(1, DataSettings(pool=2, refresh=1))), 30):
         maker.make(planned)
-        assert set(maker._sequences) <= planned.pool
+        assert set(maker._tours) <= planned.pool
 
 
-def test_a_room_without_a_place_for_the_camera_is_replaced(monkeypatch, wall_sequence):
+def test_a_room_without_a_place_for_the_camera_is_replaced(monkeypatch, wall_tour):
     asked: list[int] = []
 
-    def full(seed: int, data: DataSettings) -> CleanSequence:
+    def full(seed: int, data: DataSettings) -> Tour:
         asked.append(seed)
         if len(asked) < 3:
             raise ValueError("the room has no free place for a camera")
-        return replace(wall_sequence)
+        return replace(wall_tour)
 
-    monkeypatch.setattr(stream_source, "render_sequence", full)
+    monkeypatch.setattr(stream_source, "random_tour", full)
     assert len(source(1).stream().take(2)) == 2
     assert len(set(asked)) == 3
-    monkeypatch.setattr(stream_source, "render_sequence", lambda seed, data: 1 / 0)
+    monkeypatch.setattr(stream_source, "random_tour", lambda seed, data: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         source(1).stream()
