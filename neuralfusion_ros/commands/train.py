@@ -25,7 +25,7 @@ from neuralfusion_ros.training.settings_file import read_values, with_values
 
 _INTERRUPTED = 130
 _EXAMPLE = """example:
-  neuralfusion train --steps 4000 --seed 0 --output runs/mine
+  neuralfusion train --steps 8000 --seed 0 --output runs/mine
   neuralfusion train --minutes 60 --output runs/mine
   neuralfusion train --resume --output runs/mine
   torchrun --nproc-per-node 2 -m neuralfusion_ros.cli train --config mine.yaml --output runs/mine

@@ -24,7 +24,7 @@ from neuralfusion_ros.training.learning_curve import CurveRow
 from neuralfusion_ros.training.settings import TrainingSettings
 from neuralfusion_ros.training.settings_file import with_values
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class CheckpointError(TrainingError):

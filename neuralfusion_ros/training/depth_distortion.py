@@ -12,7 +12,7 @@ import numpy as np
 
 from neuralfusion_ros.training.sensor_noise import Image, smooth_field
 
-_LARGEST_PER_M = 0.003
+_LARGEST_PER_M = 0.002
 _SMOOTH_PX = 110  # for an image 640 wide
 
 
@@ -28,8 +28,8 @@ class DepthDistortion:
 
 
 def random_distortion(rng: np.random.Generator, shape: tuple[int, ...]) -> DepthDistortion | None:
-    """Of every second camera; the others have none."""
-    if rng.random() < 0.5:
+    """Of every third camera; the others have none."""
+    if rng.random() >= 1 / 3:
         return None
     sigma = np.float32(rng.uniform(0, _LARGEST_PER_M))
     return DepthDistortion(sigma * smooth_field(rng, shape, _SMOOTH_PX * shape[1] / 640))

@@ -97,7 +97,7 @@ class Run:
                 break
             self._step(minutes, hooks)
         self._save(minutes)
-        return Outcome(self.trainer.model, self.trainer.step, minutes, over)
+        return Outcome(self.trainer.average, self.trainer.step, minutes, over)
 
     def _step(self, minutes: float, hooks: Hooks) -> None:
         loss = self.trainer.train_step(minutes)
@@ -123,7 +123,7 @@ class Run:
         checkpoint = Checkpoint(self.settings, trainer.step, minutes, streams, self._curve.rows, trainer.tensors())
         write_checkpoint(self.files.checkpoint, checkpoint)
         with self._writing():
-            save_model(trainer.model, self.files.weights, self._card(minutes))
+            save_model(trainer.average, self.files.weights, self._card(minutes))
             self._curve.write_table(self.files.table)
             self._curve.draw(self.files.picture)
 

@@ -7,7 +7,7 @@ import math
 
 from neuralfusion_ros.training.settings import TrainingSettings
 
-_LAST_RATE = 0.02
+_LAST_RATE = 0.05
 
 
 def is_over(settings: TrainingSettings, step: int, minutes: float) -> bool:
@@ -25,7 +25,7 @@ def share_done(settings: TrainingSettings, step: int, minutes: float) -> float:
 
 
 def rate_factor(settings: TrainingSettings, step: int, minutes: float) -> float:
-    """Factor on the learning rates in step `step`, from 0: a linear warm-up, then half a cosine down to 2 percent."""
+    """Factor on the learning rates in step `step`, from 0: a linear warm-up, then half a cosine down to 5 percent."""
     warm_up = min(1.0, (step + 1) / settings.warm_up_steps)
     fall = 0.5 * (1 + math.cos(math.pi * share_done(settings, step, minutes)))
     return warm_up * (_LAST_RATE + (1 - _LAST_RATE) * fall)

@@ -20,16 +20,16 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class DataSettings:
-    """pool: rendered sequences in use at once. refresh: one of them is replaced every so many streams. frames: of a
-    sequence. image_widths: in pixels, one is drawn for each sequence; images are 3/4 as high. stage_share: of the
-    sequences, those that show single things from all around, see stage; the others show rooms.
+    """pool: tours in use at once; a tour is a path through a world. refresh: one of them is replaced every so many
+    streams. frames: of a tour. image_widths: in pixels, one is drawn for each tour; images are 3/4 as high.
+    stage_share: of the tours, those around single things, see stage; the others lead through rooms.
     """
 
-    pool: int = 16
-    refresh: int = 4
+    pool: int = 1
+    refresh: int = 1
     frames: int = 48
     image_widths: tuple[int, ...] = (320, 480, 640)
-    stage_share: float = 0.3
+    stage_share: float = 0.6
 
     def __post_init__(self) -> None:
         _at_least(1, pool=self.pool, refresh=self.refresh)
@@ -52,13 +52,13 @@ class TrainingSettings:
     ablation.PARTS.
     """
 
-    steps: int | None = 4000
+    steps: int | None = 8000
     minutes: float | None = None
     seed: int = 0
     streams: int = 8
     frames_per_step: int = 3
     queries: int = 8192
-    solid_weight: float = 1.0
+    solid_weight: float = 1.5
     translator_rate: float = 2e-3
     fusion_rate: float = 3e-3
     weight_decay: float = 1e-4

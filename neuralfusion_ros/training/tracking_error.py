@@ -37,10 +37,10 @@ class TrackingError:
 
 def random_tracking_error(rng: np.random.Generator) -> TrackingError:
     """None at all, only one of the two, or both; at most about what hand-held recordings show."""
+    return TrackingError(_up_to(rng, 0.5, 0.006, 0.3), _up_to(rng, 0.35, 0.008, 0.3), float(rng.uniform(5, 40)))
 
-    def up_to(metres: float, degrees: float) -> tuple[float, float]:
-        if rng.random() < 0.5:
-            return 0.0, 0.0
-        return float(rng.uniform(0, metres)), float(np.deg2rad(rng.uniform(0, degrees)))
 
-    return TrackingError(up_to(0.006, 0.3), up_to(0.012, 0.4), float(rng.uniform(5, 40)))
+def _up_to(rng: np.random.Generator, share: float, metres: float, degrees: float) -> tuple[float, float]:
+    if rng.random() >= share:
+        return 0.0, 0.0
+    return float(rng.uniform(0, metres)), float(np.deg2rad(rng.uniform(0, degrees)))

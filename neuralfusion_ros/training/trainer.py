@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from neuralfusion_ros.mapping.model import LatentModel
 from neuralfusion_ros.training.ablation import leave_out
@@ -21,9 +22,15 @@ from neuralfusion_ros.training.schedule import rate_factor
 from neuralfusion_ros.training.settings import SettingsError, TrainingSettings
 from neuralfusion_ros.training.stream_source import DataShare, LocalSource, StreamSource
 
+_FORGETTING = 10
+"""The mean reaches back over about one part in so many of the steps so far."""
+
 
 class Trainer:
     """Everything of a run: networks, optimiser, growing maps. Two with the same settings give the same losses.
+
+    model: the networks that learn. average: their mean over the last steps, which is what a run is for: the networks
+    themselves lean towards the few worlds that they have seen last.
 
     device: of networks and maps. source: of the streams. group: the processes that train together.
     """
@@ -40,6 +47,7 @@ class Trainer:
         # Made on the CPU, so that the first weights do not depend on the device.
         self.model = first_model(settings).to(device)
         self.step = 0
+        self._average = AveragedModel(self.model, avg_fn=_moved_on)
         self._group = group or ProcessGroup()
         self._source = source or LocalSource(DataShare(settings.seed, settings.data))
         self._generator = torch.Generator()
@@ -47,6 +55,13 @@ class Trainer:
         rates = ((self.model.fusion, settings.fusion_rate), (self.model.translator, settings.translator_rate))
         groups = [{"params": _learning(network), "lr": rate, "peak": rate} for network, rate in rates]
         self._optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+
+    @property
+    def average(self) -> LatentModel:
+        """The mean of the networks, weighted towards the last steps."""
+        average = self._average.module
+        assert isinstance(average, LatentModel)
+        return average
 
     def train_step(self, minutes: float = 0.0) -> float:
         """Integrates the next frames of one map, judges it, and improves the networks. Returns the loss.
@@ -73,7 +88,8 @@ class Trainer:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """All that the steps so far have changed, by name, but for the maps."""
-        named = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        networks = (("model", self.model), ("average", self.average))
+        named = {f"{of}.{name}": tensor for of, model in networks for name, tensor in model.state_dict().items()}
         for number, moments in self._optimiser.state_dict()["state"].items():
             named |= {f"optimiser.{number}.{name}": tensor for name, tensor in moments.items()}
         return named
@@ -90,11 +106,13 @@ class Trainer:
             shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
             if shapes != {"step": (), "exp_avg": own, "exp_avg_sq": own}:
                 raise ValueError(f"the optimiser's state of parameter {index} has another shape")
-        weights = {name.removeprefix("model."): t for name, t in tensors.items() if name.startswith("model.")}
-        try:
-            self.model.load_state_dict(weights)
-        except RuntimeError as error:
-            raise ValueError(" ".join(str(error).split())) from error
+        for of, model in (("model.", self.model), ("average.", self.average)):
+            weights = {name.removeprefix(of): tensor for name, tensor in tensors.items() if name.startswith(of)}
+            try:
+                model.load_state_dict(weights)
+            except RuntimeError as error:
+                raise ValueError(" ".join(str(error).split())) from error
+        self._average.n_averaged.fill_(step)
         groups = self._optimiser.state_dict()["param_groups"]
         self._optimiser.load_state_dict({"state": moments, "param_groups": groups})
         self.step = step
@@ -112,15 +130,18 @@ class Trainer:
         if loss is not None:
             loss.backward()
         mean = self._group.average_gradients(_learning(self.model), loss)
-        if mean is None:
-            return 0.0
+        if mean is not None:
+            self._descend(mean, factor)
+        self._average.update_parameters(self.model)
+        return mean or 0.0
+
+    def _descend(self, mean: float, factor: float) -> None:
         if not math.isfinite(mean):
             raise TrainingError(f"the loss is {mean} in step {self.step}; lower the learning rates")
         for group in self._optimiser.param_groups:
             group["lr"] = group["peak"] * factor
             torch.nn.utils.clip_grad_norm_(group["params"], self.settings.clip_norm)
         self._optimiser.step()
-        return mean
 
 
 def first_model(settings: TrainingSettings) -> LatentModel:
@@ -134,6 +155,11 @@ def first_model(settings: TrainingSettings) -> LatentModel:
     if not _learning(model):
         raise SettingsError(f"learn: no weight's name begins with {settings.learn}")
     return model
+
+
+def _moved_on(average: torch.Tensor, newest: torch.Tensor, steps: torch.Tensor | int) -> torch.Tensor:
+    """Polynomial-decay averaging (Shamir and Zhang, ICML 2013): early steps are forgotten, however long the run."""
+    return average + (newest - average) * (_FORGETTING / (steps + _FORGETTING))
 
 
 def _begin_with(model: LatentModel, path: str) -> None:

@@ -114,7 +114,15 @@ def changed(tensors: dict[str, torch.Tensor], name: str, tensor: torch.Tensor | 
 
 
 @pytest.mark.parametrize(
-    "name", ["model.translator", "optimiser.0.exp_avg", "optimiser.3.step", "optimiser.77.step", "optimiser.x"]
+    "name",
+    [
+        "model.translator",
+        "average.fusion",
+        "optimiser.0.exp_avg",
+        "optimiser.3.step",
+        "optimiser.77.step",
+        "optimiser.x",
+    ],
 )
 def test_tensors_of_another_shape_are_refused(name):
     tensors = checkpoint().tensors

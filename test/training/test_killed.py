@@ -54,5 +54,5 @@ def test_a_killed_run_leaves_a_checkpoint_to_go_on_from_and_no_process(tmp_path,
     # The process with a worker and this one without go the same way.
     taken: list[StepReport] = []
     here = train(kept.settings, tmp_path / "here", hooks=Hooks(taken.append, lambda: len(taken) == kept.step))
-    weights = {f"model.{name}": tensor for name, tensor in here.model.state_dict().items()}
+    weights = {f"average.{name}": tensor for name, tensor in here.model.state_dict().items()}
     assert all(torch.equal(kept.tensors[name], tensor) for name, tensor in weights.items())

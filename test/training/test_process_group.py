@@ -44,11 +44,11 @@ def ranks(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, l
 def test_all_processes_end_with_the_same_weights(ranks):
     folder, (first, second) = ranks
     assert int(first["size"]) == int(second["size"]) == 2
-    names = [name for name in first if name.startswith("model.")]
+    names = [name for name in first if name.startswith("average.")]
     assert len(names) > 5
     assert all(torch.equal(first[name], second[name]) for name in names)
     written = load_file(folder / "mine.safetensors")
-    assert all(torch.equal(first[f"model.{name}"], tensor) for name, tensor in written.items())
+    assert all(torch.equal(first[f"average.{name}"], tensor) for name, tensor in written.items())
 
 
 def test_gradients_and_loss_are_the_mean_over_data_that_differ(ranks):

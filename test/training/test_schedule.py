@@ -14,14 +14,14 @@ def test_warm_up_then_a_fall_along_the_steps():
     factors = [rate_factor(settings, step, minutes=77.0) for step in range(1000)]
     assert factors[0] == pytest.approx(0.1)
     assert max(factors) == pytest.approx(1.0, abs=1e-3)
-    assert factors[500] == pytest.approx(0.51, abs=1e-3)
-    assert factors[-1] == pytest.approx(0.02, abs=1e-4)
+    assert factors[500] == pytest.approx(0.525, abs=1e-3)
+    assert factors[-1] == pytest.approx(0.05, abs=1e-4)
     assert all(late < early for early, late in pairwise(factors[10:]))
 
 
 def test_without_steps_the_rate_falls_along_the_time():
     settings = TrainingSettings(steps=None, minutes=60.0, warm_up_steps=1)
-    assert [rate_factor(settings, 900, minutes) for minutes in (0, 30, 60, 61)] == pytest.approx([1, 0.51, 0.02, 0.02])
+    assert [rate_factor(settings, 900, minutes) for minutes in (0, 30, 60, 61)] == pytest.approx([1, 0.525, 0.05, 0.05])
 
 
 def test_steps_and_minutes_together():

@@ -39,7 +39,7 @@ def average_gradients(
 
 def train(*args: object) -> run.Outcome:
     outcome = run.train(*args)  # type: ignore[arg-type]
-    seen.update({f"model.{name}": tensor.clone() for name, tensor in outcome.model.state_dict().items()})
+    seen.update({f"average.{name}": tensor.clone() for name, tensor in outcome.model.state_dict().items()})
     place = args[2]
     assert isinstance(place, run.Place)
     seen["size"] = torch.tensor(place.group.size)

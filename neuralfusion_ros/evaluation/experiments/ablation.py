@@ -30,7 +30,7 @@ measured at noise {level}. That is far shorter than a released model: variants a
 - latent N: vectors of another length than 8.
 - rooms only: no single things seen from all around. one thing: nothing but a single thing, from all around.
 """
-_BASE = TrainingSettings(queries=4096, data=DataSettings(pool=8, frames=36, image_widths=(320,)))
+_BASE = TrainingSettings(queries=4096, data=DataSettings(frames=36, image_widths=(320,)))
 _NEVER = 1 << 40  # more streams than any training takes
 _NO_NETWORK = replace(_BASE, learn="translator")
 VARIANTS: dict[str, TrainingSettings] = {
@@ -43,7 +43,7 @@ VARIANTS: dict[str, TrainingSettings] = {
     "learned weights": replace(_BASE, without=("vectors", "translator")),
     **{f"latent {n}": replace(_BASE, architecture=Architecture(latent_channels=n)) for n in (1, 2, 4, 16)},
     "rooms only": replace(_BASE, data=replace(_BASE.data, stage_share=0.0)),
-    "one thing": replace(_BASE, data=replace(_BASE.data, stage_share=1.0, pool=1, refresh=_NEVER)),
+    "one thing": replace(_BASE, data=replace(_BASE.data, stage_share=1.0, refresh=_NEVER)),
 }
 
 
