@@ -2,7 +2,8 @@
 """Step 3, integrate: every voxel takes the update of the ray that passes it, then merges it into its state.
 
 Voxels look for their ray, not rays for their voxels: a voxel gets at most one update per frame, the signed distance
-is that of its own centre, and no two updates collide. What lies in front of the band is voted free.
+is that of its own centre, and no two updates collide. What lies in front of the band is voted free, unless a ray beside
+has measured a surface there: a pose that is a little off looks past the edge of a thing that is where it was.
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ def look_up_updates(
     ahead = (rays.depth_m.reshape(-1)[ray] - centres[:, 2]) / truncation_m
     near = (ahead.abs() <= 2).nonzero().squeeze(-1)  # a slanted band reaches further along the ray
     near_ray = ray.index_select(0, near)
+    free = (rays.nearest_m.reshape(-1)[ray] - centres[:, 2]).abs() > truncation_m
     plane_normal = rays.normals.reshape(-1, 3).index_select(0, near_ray)
     plane_point = rays.points_m.reshape(-1, 3).index_select(0, near_ray)
     distance = ((centres.index_select(0, near) - plane_point) * plane_normal).sum(-1) / truncation_m
@@ -110,7 +112,7 @@ def look_up_updates(
         updates.confidence.reshape(-1).index_select(0, slot),
         corrected.clamp(-1, 1),
         updates.vectors.flatten(end_dim=-2).index_select(0, slot),
-        torch.cat((voxel[ahead > 2], voxel[near[distance > 1]])),
+        torch.cat((voxel[free & (ahead > 2)], voxel[near[free[near] & (distance > 1)]])),
     )
 
 

@@ -30,13 +30,15 @@ PLANE_RIDGE = 0.5  # pulls the slope of a plane that rests on few pixels towards
 class RayImage:
     """Rays of one depth image in the frame of the camera.
 
-    camera: of the pooled image, h x w. depth_m: (h, w), 0 where the ray has no measurement. points_m: (h, w, 3)
-    measured points. normals: (h, w, 3) unit normals of the tangent planes, facing the camera. features:
-    (h, w, RAY_FEATURES) inputs of the fusion network, of order one.
+    camera: of the pooled image, h x w. depth_m: (h, w), 0 where the ray has no measurement. nearest_m: (h, w) the least
+    depth of the ray and the eight around it, infinite without one. points_m: (h, w, 3) measured points. normals:
+    (h, w, 3) unit normals of the tangent planes, facing the camera. features: (h, w, RAY_FEATURES) inputs of the fusion
+    network, of order one.
     """
 
     camera: PinholeCamera
     depth_m: torch.Tensor
+    nearest_m: torch.Tensor
     points_m: torch.Tensor
     normals: torch.Tensor
     features: torch.Tensor
@@ -57,7 +59,7 @@ def make_rays(depth_m: torch.Tensor, camera: PinholeCamera, settings: MapSetting
     normals, plane_features = _tangent_planes(depth, pooled_camera, rays, settings.voxel_size_m)
     features = torch.cat((_range_features(depth, pooled_camera, settings), tile_features, plane_features), dim=-1)
     features = torch.where((depth > 0)[..., None], features, 0.0)
-    return RayImage(pooled_camera, depth, rays * depth[..., None], normals, features)
+    return RayImage(pooled_camera, depth, _nearest(depth), rays * depth[..., None], normals, features)
 
 
 def usable_depth(depth_m: torch.Tensor, settings: MapSettings) -> torch.Tensor:
@@ -111,6 +113,12 @@ def _sorted_tiles(depth_m: torch.Tensor, factor: int, pooled: PinholeCamera) -> 
     if tiles.device.type == "cpu":  # numpy sorts short rows several times faster than torch does
         return torch.from_numpy(np.sort(tiles.numpy(), axis=-1))
     return tiles.sort(dim=-1).values
+
+
+def _nearest(depth: torch.Tensor) -> torch.Tensor:
+    """(h, w) the least depth of each pixel and the eight around it; infinite where nothing was measured."""
+    measured = torch.where(depth > 0, depth, torch.inf)
+    return -F.max_pool2d(-measured[None, None], 3, stride=1, padding=1)[0, 0]
 
 
 def _tangent_planes(

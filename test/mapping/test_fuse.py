@@ -39,7 +39,7 @@ def run(network: FusionNetwork, content: Content) -> RayUpdates:
     features, states, distance = content
     h, w = features.shape[:2]
     camera = PinholeCamera(w, h, 50.0, 50.0, w / 2, h / 2)
-    rays = RayImage(camera, torch.ones(h, w), camera.rays(), -camera.rays(), features)
+    rays = RayImage(camera, torch.ones(h, w), torch.ones(h, w), camera.rays(), -camera.rays(), features)
     samples = RaySamples(torch.zeros(h, w, SAMPLES, dtype=torch.int64), states, distance)
     return network(network_inputs(rays, samples))
 

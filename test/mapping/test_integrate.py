@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, BlockGrid
+from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS, BlockGrid, voxel_offsets
 from neuralfusion_ros.mapping.block_index import pack_keys, unpack_keys
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.extract import SAMPLES, TRUNCATION_VOXELS
@@ -110,7 +110,11 @@ def expected_update(centre: np.ndarray, rays: RayImage, updates: RayUpdates) -> 
     if abs(abs(ahead) - 2) < EDGE or abs(abs(distance) - 1) < EDGE:
         return None
     if ahead > 2 or (abs(ahead) <= 2 and distance > 1):
-        return ("free", 0.0, 0.0, [])
+        around = rays.depth_m[max(0, line - 1) : line + 2, max(0, column - 1) : column + 2]
+        beside = abs(float(around[around > 0].min()) - z) / TRUNCATION_M
+        if abs(beside - 1) < EDGE:
+            return None
+        return ("free", 0.0, 0.0, []) if beside > 1 else nothing
     if abs(ahead) > 2 or abs(distance) > 1:
         return nothing
     slot = (1 - distance) * TRUNCATION_VOXELS
@@ -157,6 +161,29 @@ def test_updates_against_a_plain_loop_over_voxels(seed):
         assert vector == expected[3]
         counts[kind] += 1
     assert min(counts.values()) > 20  # all cases have been there
+
+
+def test_a_ray_beside_an_edge_says_nothing_about_the_edge():
+    """Left of the 15th column a board at 0.9 m, right of it a wall at 2 m; the camera looks along z from the origin."""
+    depth = torch.full((22, 30), 2.0)
+    depth[:, :15] = 0.9
+    rays = make_rays(depth, CAMERA, MapSettings(voxel_size_m=VOXEL_M))
+    pose = np.eye(4)
+    grid = grid_in_view(CAMERA, pose, VOXEL_M, 2.5)
+    rows = torch.arange(grid.n_blocks)
+    updates = look_up_updates(grid, rows, rays, random_updates(CAMERA), torch.from_numpy(pose).float())
+    free = torch.zeros(grid.n_blocks * BLOCK_VOXELS, dtype=torch.bool)
+    free[updates.free_rows] = True
+    voxels = (grid.keys[:, None].long() * 8 + voxel_offsets()).reshape(-1, 3)
+    x, y, z = ((voxels + 0.5) * VOXEL_M).T
+    column, line = torch.round(x / z * CAMERA.fx + CAMERA.cx), torch.round(y / z * CAMERA.fy + CAMERA.cy)
+    inside = (line >= 2) & (line < 20) & (z > 0.2)
+    at_board = (z - 0.9).abs() < 0.9 * TRUNCATION_M
+    beside = inside & (column == 15)
+    assert (beside & at_board).sum() > 10 and not free[beside & at_board].any()
+    assert free[beside & ((z - 0.9).abs() > 1.1 * TRUNCATION_M) & (z < 1.7)].all()  # in front of the board and behind
+    further = inside & (column >= 16) & (column < 28)
+    assert (further & at_board).sum() > 50 and free[further & at_board].all()
 
 
 def test_only_the_named_blocks_are_looked_up():

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import minimum_filter
 
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.ray_image import MAX_POOLING, RAY_FEATURES, RayImage, make_rays, pooling_factor
@@ -188,6 +189,17 @@ def test_features_are_finite_and_of_order_one(seed, width, height, focal_px, hol
     assert float(rays.features.abs().max()) <= 3
     assert not rays.features[~rays.valid].any()
     assert torch.isfinite(rays.normals).all()
+
+
+def test_the_nearest_of_a_ray_and_those_around_it_against_a_plain_filter():
+    depth = 1.0 + torch.rand(24, 32, generator=torch.Generator().manual_seed(3))
+    depth[torch.rand(24, 32, generator=torch.Generator().manual_seed(4)) < 0.4] = 0
+    depth[10:, :8] = 0
+    rays = make_rays(depth, PinholeCamera(32, 24, 30.0, 30.0, 16.0, 12.0), SETTINGS)
+    measured = np.where(rays.depth_m > 0, rays.depth_m, np.inf)
+    expected = minimum_filter(measured, size=3, mode="constant", cval=np.inf)
+    assert np.isinf(expected).sum() > 10
+    np.testing.assert_array_equal(rays.nearest_m.numpy(), expected)
 
 
 def test_features_do_not_depend_on_the_scale_of_the_world():

@@ -33,6 +33,7 @@ class _Rays(NamedTuple):
     """The n = w * h rays of one frame, row by row, and what the network said of them."""
 
     depth_m: Floats  # (n,)
+    nearest_m: Floats  # (n,)
     points_m: Floats  # (n, 3)
     normals: Floats  # (n, 3)
     correction: Floats  # (n,)
@@ -49,10 +50,12 @@ def integrate_frame(
     rotation, translation = T_world_camera[:3, :3], T_world_camera[:3, 3]
     corners_m = (grid.keys[rows] * grid.block_size_m - translation) @ rotation
     voxels_m = (_CENTRES * grid.voxel_size_m) @ rotation
-    parts = (rays.depth_m, rays.points_m, rays.normals, updates.correction, updates.confidence, updates.vectors)
-    depth_m, points_m, normals, correction, confidence, vectors = (part.flatten(end_dim=1).numpy() for part in parts)
+    measured = (rays.depth_m, rays.nearest_m, rays.points_m, rays.normals)
+    said = (updates.correction, updates.confidence, updates.vectors)
+    depth_m, nearest_m, points_m, normals = (part.flatten(end_dim=1).numpy() for part in measured)
+    correction, confidence, vectors = (part.flatten(end_dim=1).numpy() for part in said)
     latents = tuple(range(grid.channels - N_EVIDENCE))
-    flat = _Rays(depth_m, points_m, normals, correction, confidence, vectors, latents)
+    flat = _Rays(depth_m, nearest_m, points_m, normals, correction, confidence, vectors, latents)
     n_updated, n_free = np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int32)
     states, numbers, corners = grid.values.numpy().view(np.uint16), rows.numpy(), corners_m.numpy()
     inside, camera = np.ascontiguousarray(voxels_m.T.numpy()), pinhole_of(rays.camera)
@@ -102,8 +105,9 @@ def _integrate_blocks(
                     + (centres[2, i] - rays.points_m[ray, 2]) * rays.normals[ray, 2]
                 ) / truncation_m
             if distance > 1:
-                _vote_free(block[i], max_weight)
-                n_free[b] += 1
+                if abs(rays.nearest_m[ray] - centres[2, i]) > truncation_m:
+                    _vote_free(block[i], max_weight)
+                    n_free[b] += 1
             elif distance >= -1:
                 _merge(block[i], rays, ray, distance, max_weight)
                 n_updated[b] += 1

@@ -38,6 +38,7 @@ def make_rays(depth_m: torch.Tensor, camera: PinholeCamera, settings: MapSetting
     pooled = camera.pooled(factor)
     size = (pooled.height, pooled.width)
     depth = np.zeros((size[0] + 2 * _PADDING, size[1] + 2 * _PADDING), np.float32)
+    nearest = np.empty(size, np.float32)
     points, normals = np.zeros((*size, 3), np.float32), np.empty((*size, 3), np.float32)
     features = np.zeros((*size, RAY_FEATURES), np.float32)
     voxel_size_m = np.float32(settings.voxel_size_m)
@@ -49,12 +50,12 @@ def make_rays(depth_m: torch.Tensor, camera: PinholeCamera, settings: MapSetting
         _ROWS,
     )
     in_threads(
-        lambda rows: _describe(depth, pinhole, voxel_size_m, rows.start, rows.stop, points, normals, features),
+        lambda rows: _describe(depth, pinhole, voxel_size_m, rows.start, rows.stop, nearest, points, normals, features),
         size[0],
         _ROWS,
     )
     inside = np.ascontiguousarray(depth[_PADDING:-_PADDING, _PADDING:-_PADDING])
-    return RayImage(pooled, *(torch.from_numpy(part) for part in (inside, points, normals, features)))
+    return RayImage(pooled, *(torch.from_numpy(part) for part in (inside, nearest, points, normals, features)))
 
 
 @kernel
@@ -139,6 +140,7 @@ def _describe(
     voxel_size_m: np.float32,
     first: int,
     end: int,
+    nearest: Floats,
     points: Floats,
     normals: Floats,
     features: Floats,
@@ -150,6 +152,7 @@ def _describe(
             x, y = (np.float32(u) - camera.cx) / camera.fx, (np.float32(v) - camera.cy) / camera.fy
             centre = depth[v + _PADDING, u + _PADDING]
             slope_u, slope_v = np.float32(0), np.float32(0)
+            nearest[v, u] = _nearest(depth, v, u)
             if centre > 0:
                 points[v, u, 0], points[v, u, 1], points[v, u, 2] = x * centre, y * centre, centre
                 spacing = centre / camera.fx / voxel_size_m
@@ -163,6 +166,17 @@ def _describe(
             if centre > 0:
                 ray_length = np.sqrt(x * x + y * y + np.float32(1))
                 features[v, u, _PLANE + 2] = (b * x + c * y + a) / (length * ray_length)
+
+
+@kernel
+def _nearest(depth: Floats, v: int, u: int) -> np.float32:
+    """_nearest of the reference for one ray."""
+    nearest = np.float32(np.inf)
+    for i in range(-1, 2):
+        for j in range(-1, 2):
+            near = depth[v + _PADDING + i, u + _PADDING + j]
+            nearest = min(nearest, near if near > 0 else np.float32(np.inf))
+    return nearest
 
 
 @kernel

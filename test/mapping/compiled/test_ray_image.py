@@ -43,7 +43,7 @@ def compare(depth: torch.Tensor, camera: PinholeCamera, chosen: MapSettings = SE
     assert torch.equal(depth.nan_to_num(-1), before.nan_to_num(-1))  # the image was only read
     assert rays.camera == expected.camera
     assert torch.equal(rays.valid, expected.valid)
-    for name in ("depth_m", "points_m", "features"):
+    for name in ("depth_m", "nearest_m", "points_m", "features"):
         close(getattr(rays, name), getattr(expected, name), name)
     close(rays.normals[rays.valid], expected.normals[rays.valid], "normals")
     assert torch.isfinite(rays.normals).all()
