@@ -128,13 +128,12 @@ def test_unknown_names(name):
     assert_refused(name, "no model named")
 
 
-@pytest.mark.parametrize("name", ["small", "thin"])
-def test_released_model_verifies(name):
-    model = load_model(name)
-    assert model.name == name
+def test_released_model_verifies():
+    model = load_model("small")
+    assert model.name == "small"
     assert len(model.sha256) == 64
     assert all(torch.isfinite(weights).all() for weights in model.state_dict().values())
-    assert json.loads((MODELS_FOLDER / f"{name}.json").read_text())["licence"] == "Apache-2.0"
+    assert json.loads((MODELS_FOLDER / "small.json").read_text())["licence"] == "Apache-2.0"
 
 
 def test_multiplications_counted_by_hand():
