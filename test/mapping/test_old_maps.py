@@ -88,6 +88,6 @@ def test_a_chair_that_is_taken_away_in_a_recording_disappears(mapper, tmp_path):
     write_bag(tmp_path / "bag", CAMERA, moments)
     recorded = list(open_recording(tmp_path / "bag"))
     integrate(mapper, recorded[:gone_at])
-    assert vertices_at_the_chair(mapper) > 300
+    assert vertices_at_the_chair(mapper) > 250  # as many as its front alone has
     integrate(mapper, recorded[gone_at:])
     assert vertices_at_the_chair(mapper) == 0
