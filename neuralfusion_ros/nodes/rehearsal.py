@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_SIZE, BLOCK_VOXELS
+from neuralfusion_ros.mapping.chunks import TSDF
 from neuralfusion_ros.mapping.model import LatentModel
 from neuralfusion_ros.mapping.voxel_state import MEAN, WEIGHT, n_channels
 from neuralfusion_ros.messages.latent_blocks import BlockMessage, decode_blocks, encode_blocks
@@ -20,10 +21,13 @@ _MAX_BYTES = 1 << 20
 def rehearse(model: LatentModel, device: torch.device) -> list[bytes]:
     """Takes one block with a surface from a message to a mesh. Returns the messages of the mesh; nobody needs them."""
     copy, stream = LatentCopy(model, device, _MAX_BYTES), MeshStream()
-    copy.apply(decode_blocks(encode_blocks(_one_block(model))))
+    block = _one_block(model)
+    copy.apply(decode_blocks(encode_blocks(block)))
     assert copy.surface is not None
     copy.surface.mark_changed(copy.take_changed().to(device))
     copy.surface.translate()
+    # What a model makes of states that nobody has seen is its own affair. There is to be a surface to mesh.
+    copy.surface.grid.values[..., TSDF] = torch.from_numpy(block.states[..., MEAN]).to(device)
     stream.add(copy.surface.mesh_changed_chunks())
     return list(stream.take("map", 0))
 
