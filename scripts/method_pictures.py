@@ -7,6 +7,7 @@ translate.png, from FRAMES frames spread over a recording, and colours.png, from
 
 from __future__ import annotations
 
+import argparse
 import sys
 from itertools import islice
 from pathlib import Path
@@ -42,8 +43,11 @@ Image = npt.NDArray[np.float32]
 
 def main() -> int:
     """Maps the frames but for the last; draws what the last one does."""
-    recording = open_recording(Path(sys.argv[1]))
-    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else DOCS
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recording", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=DOCS)
+    options = parser.parse_args()
+    recording, folder = open_recording(options.recording), options.folder
     folder.mkdir(parents=True, exist_ok=True)
     *earlier, last = islice(recording, 0, FRAMES * (len(recording) // FRAMES), len(recording) // FRAMES)
     camera, up = recording.camera, up_direction(frame.T_world_camera for frame in [*earlier, last])
