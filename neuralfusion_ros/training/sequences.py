@@ -87,9 +87,10 @@ class NoisyStream:
     """One pass of one sensor along a tour: random start, stride, voxel size, sensor, errors of its calibration and of
     its tracking.
 
-    sequence: its frames without noise, in its order. truth: what the map should show. max_weight: of the map that it
-    feeds, in frames. Also small ones, so that within a short stream some maps are as old as they become on a robot that
-    stands still: many times the weight at which they begin to forget.
+    sequence: its frames without noise, in its order. taken: how many of them have been taken so far. truth: what the
+    map should show. max_weight: of the map that it feeds, in frames. Also small ones, so that within a short stream
+    some maps are as old as they become on a robot that stands still: many times the weight at which they begin to
+    forget.
     """
 
     def __init__(self, tour: Tour, rng: np.random.Generator) -> None:
@@ -105,25 +106,20 @@ class NoisyStream:
             frames = frames[::-1]
         frames = np.roll(frames, int(rng.integers(len(frames))))
         self.sequence = tour.render(frames[: int(rng.integers(LEAST_STREAM_FRAMES, len(frames) + 1))])
-        self._next = 0
+        self.taken = 0
         self._ready: list[NoisyFrame] | None = None
-
-    @property
-    def taken(self) -> int:
-        """How many of the frames have been taken so far."""
-        return self._next
 
     @property
     def exhausted(self) -> bool:
         """All frames have been taken."""
-        return self._next >= len(self.sequence.poses)
+        return self.taken >= len(self.sequence.poses)
 
     def take(self, count: int) -> list[NoisyFrame]:
         """The next frames, at most `count`."""
-        start, self._next = self._next, min(self._next + count, len(self.sequence.poses))
+        start, self.taken = self.taken, min(self.taken + count, len(self.sequence.poses))
         if self._ready is not None:
-            return self._ready[start : self._next]
-        return [self._noisy(number) for number in range(start, self._next)]
+            return self._ready[start : self.taken]
+        return [self._noisy(number) for number in range(start, self.taken)]
 
     def prepared(self) -> NoisyStream:
         """The same stream from its start, with all noise made and nothing kept that only the noise needed.
@@ -138,14 +134,14 @@ class NoisyStream:
         result.truth = replace(self.truth, scene=replace(self.truth.scene))
         no_cosine = np.zeros((len(clean.poses), 0, 0), np.float32)
         result.sequence = replace(clean, scene=replace(clean.scene), cosine=no_cosine)
-        result._next, result._distortion = 0, None
+        result.taken, result._distortion = 0, None
         return result
 
     def visible(self, points: torch.Tensor) -> torch.Tensor:
         """(N, 3) world points to (N,) bool: some frame taken so far looked at or through the point."""
         result = torch.zeros(len(points), dtype=torch.bool)
         camera = self.sequence.camera
-        for number in range(self._next):
+        for number in range(self.taken):
             pose = torch.from_numpy(self.sequence.poses[number]).float()
             local = (points - pose[:3, 3]) @ pose[:3, :3]
             uv = torch.round(camera.project(local)).nan_to_num(-1, -1, -1)

@@ -63,6 +63,11 @@ class Trainer:
         assert isinstance(average, LatentModel)
         return average
 
+    @property
+    def _networks(self) -> dict[str, LatentModel]:
+        """By the beginning of their tensors' names in a checkpoint."""
+        return {"model.": self.model, "average.": self.average}
+
     def train_step(self, minutes: float = 0.0) -> float:
         """Integrates the next frames of one map, judges it, and improves the networks. Returns the loss.
 
@@ -88,8 +93,8 @@ class Trainer:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """All that the steps so far have changed, by name, but for the maps."""
-        networks = (("model", self.model), ("average", self.average))
-        named = {f"{of}.{name}": tensor for of, model in networks for name, tensor in model.state_dict().items()}
+        networks = self._networks.items()
+        named = {of + name: tensor for of, model in networks for name, tensor in model.state_dict().items()}
         for number, moments in self._optimiser.state_dict()["state"].items():
             named |= {f"optimiser.{number}.{name}": tensor for name, tensor in moments.items()}
         return named
@@ -106,7 +111,7 @@ class Trainer:
             shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
             if shapes != {"step": (), "exp_avg": own, "exp_avg_sq": own}:
                 raise ValueError(f"the optimiser's state of parameter {index} has another shape")
-        for of, model in (("model.", self.model), ("average.", self.average)):
+        for of, model in self._networks.items():
             weights = {name.removeprefix(of): tensor for name, tensor in tensors.items() if name.startswith(of)}
             try:
                 model.load_state_dict(weights)
