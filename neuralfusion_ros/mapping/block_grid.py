@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sparse, unbounded voxel grid: blocks of 8x8x8 voxels in one growing pool, found through a hash table.
+"""The sparse, unbounded voxel grid: blocks of 8x8x8 voxels in one pool, found through a hash table.
 
 Voxel i covers [i, i + 1) * voxel_size and its values belong to the centre. Inside a block a voxel's number is
 (x * 8 + y) * 8 + z.
@@ -66,6 +66,7 @@ class BlockGrid:
         self._pool = torch.zeros((0, BLOCK_VOXELS, channels), dtype=dtype, device=self.device)
         self._keys = torch.zeros((0, 3), dtype=torch.int32, device=self.device)
         self._stamps = torch.zeros(0, dtype=torch.int32, device=self.device)
+        self._n_written = 0  # rows of the pool that have ever held a block
         self.index = BlockIndex(self.device)
         self.regions = BlockRegions(self.device)
         self.n_blocks = 0
@@ -93,7 +94,10 @@ class BlockGrid:
     @property
     def nbytes(self) -> int:
         """Memory held by the pool, what is kept per block, and the hash table, in bytes."""
-        return self._pool.nbytes + self._keys.nbytes + self._stamps.nbytes + self.index.nbytes
+        columns = (self._pool, self._keys, self._stamps)
+        # A CPU's memory is taken when it is first written to.
+        rows = self._n_written if self.device.type == "cpu" else len(self._pool)
+        return rows * sum(column[:1].nbytes for column in columns) + self.index.nbytes
 
     def clear(self) -> None:
         """Forgets every block and gives the memory back."""
@@ -128,6 +132,7 @@ class BlockGrid:
         packed = packed[: max(0, room)]
         first = self.n_blocks
         self.n_blocks += len(packed)
+        self._n_written = max(self._n_written, self.n_blocks)
         self._keys[first : self.n_blocks] = unpack_keys(packed)
         self.index.insert(packed, torch.arange(first, self.n_blocks, device=self.device))
         self.regions.add(self._keys[first : self.n_blocks], first)
@@ -173,24 +178,39 @@ class BlockGrid:
         return refused
 
     def _reserve(self, n_blocks: int) -> None:
-        """Makes the pool at least so large, or lowers max_blocks to what it has when the machine is out of memory."""
+        """Makes the pool at least so large, or lowers max_blocks to what it has when the machine is out of memory.
+
+        On a CPU there is room for the whole map at once, so that no frame waits until the pool is copied. On a GPU, and
+        where the machine does not promise so much, the pool grows.
+        """
         capacity = len(self._pool)
         if n_blocks <= capacity:
             return
-        capacity = min(max(n_blocks, capacity + capacity // 4, 256), self.max_blocks)
+        grown = min(max(n_blocks, capacity + capacity // 4, 256), self.max_blocks)
+        if not (self.device.type == "cpu" and self._make_pool(self.max_blocks)) and not self._make_pool(grown):
+            self.max_blocks = capacity
+
+    def _make_pool(self, capacity: int) -> bool:
+        """Moves the blocks to a pool of so many; False when there is no memory for it."""
+        old = (self._pool, self._keys, self._stamps)
         try:
-            pool = torch.zeros((capacity, *self._pool.shape[1:]), dtype=self._pool.dtype, device=self.device)
-        except RuntimeError as error:  # torch has no type of its own for this on a CPU
-            if "memory" not in str(error):
-                raise
-            self.max_blocks = len(self._pool)
-            return
-        pool[: self.n_blocks] = self.values
-        keys = torch.zeros((capacity, 3), dtype=torch.int32, device=self.device)
-        keys[: self.n_blocks] = self.keys
-        stamps = torch.zeros(capacity, dtype=torch.int32, device=self.device)
-        stamps[: self.n_blocks] = self.stamps
-        self._pool, self._keys, self._stamps = pool, keys, stamps
+            new = [_zeros((capacity, *column.shape[1:]), column.dtype, self.device) for column in old]
+        except MemoryError:
+            return False
+        for column, before in zip(new, old, strict=True):
+            column[: self.n_blocks] = before[: self.n_blocks]
+        self._pool, self._keys, self._stamps = new
+        return True
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """As torch.zeros, but on a CPU the memory is taken page by page when it is first written to. Raises MemoryError."""
+    if device.type == "cpu":
+        return torch.from_numpy(np.zeros(shape, torch.empty(0, dtype=dtype).numpy().dtype))
+    try:
+        return torch.zeros(shape, dtype=dtype, device=device)
+    except torch.cuda.OutOfMemoryError as error:
+        raise MemoryError(str(error)) from error
 
 
 def blocks_around(keys: torch.Tensor) -> torch.Tensor:

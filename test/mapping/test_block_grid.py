@@ -3,6 +3,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -178,8 +179,26 @@ def test_memory_per_voxel_of_a_growing_map():
     while grid.n_blocks < 3000:
         count = int(torch.randint(60, 140, (1,), generator=generator))
         grid.allocate(line(grid.n_blocks, count))
-        if grid.n_blocks >= 256:
-            assert grid.nbytes / (grid.n_blocks * BLOCK_VOXELS) <= 48
+        if grid.n_blocks >= 1024:  # a smaller map has a table of the least size
+            assert grid.nbytes / (grid.n_blocks * BLOCK_VOXELS) <= 24.2
+
+
+def test_a_pool_stays_where_it_is_and_takes_no_memory_before_it_is_written_to():
+    grid = BlockGrid(12, 0.02, max_bytes=1 << 30)
+    before = resident_bytes()
+    grid.allocate(line(0, 10))
+    place = grid.values.data_ptr()
+    for first in range(10, 4000, 190):
+        grid.allocate(line(first, 190))
+        grid.values[first:] = 1.0
+    assert grid.values.data_ptr() == place
+    taken = resident_bytes() - before
+    assert 0.9 * grid.nbytes < taken < 1.3 * grid.nbytes
+
+
+def resident_bytes():
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
 
 
 def test_geometry_of_blocks_and_voxels():

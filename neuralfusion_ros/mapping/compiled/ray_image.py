@@ -121,14 +121,23 @@ def _measured(
 
 @kernel
 def _median(numbers: Floats) -> np.float32:
-    """The number that would be in the middle, were they sorted. Counting is faster: it has no branches."""
-    middle = len(numbers) // 2
-    for number in numbers:
+    """The number that would be in the middle, were they sorted. Counting has no branches; a few counts are enough."""
+    middle = at = len(numbers) // 2  # of a slanted plane it is near the median already
+    below, above = np.float32(-np.inf), np.float32(np.inf)  # the median lies between them
+    for _ in range(len(numbers)):
+        number = numbers[at]
+        at = at + 1 if at + 1 < len(numbers) else 0
+        if not below < number < above:
+            continue
         n_less = n_not_more = np.int32(0)
         for other in numbers:
             n_less += np.int32(other < number)
             n_not_more += np.int32(other <= number)
-        if n_less <= middle < n_not_more:
+        if n_less > middle:
+            above = number
+        elif n_not_more <= middle:
+            below = number
+        else:
             return number
     return np.float32(0)
 
