@@ -161,6 +161,7 @@ def test_a_viewer_that_takes_the_place_of_another_gets_the_whole_mesh(live, fram
     Camera(robot, camera, frame_of).send(2)
     # The mesh bears the stamp of the last image once all of that is in it; before, nothing else would tell.
     robot.wait(lambda: first.stamp_ns == frame_of(1).stamp_ns)
+    assert node._copy.surface
     meshes = node._copy.surface.chunk_meshes().values()
     n_corners = sorted(3 * len(mesh.triangles) for mesh in meshes if len(mesh.triangles))
     robot.wait(lambda: first.has(n_corners))

@@ -44,7 +44,7 @@ class SizeComparison:
     summary: ClassVar[str] = "other voxel and image sizes than trained on"
     inputs: ClassVar[Inputs] = Inputs.ROOMS
 
-    voxel_sizes: tuple[float, ...] = setting((0.01, 0.02, 0.03, 0.04), numbers_within(0.005, 0.2), "voxel sizes, m")
+    voxel_sizes: tuple[float, ...] = setting((0.015, 0.02, 0.03, 0.05), numbers_within(0.005, 0.2), "voxel sizes, m")
     image_sizes: tuple[tuple[int, int], ...] = setting(
         ((320, 240), (640, 480), (1280, 720)), image_sizes, "image sizes"
     )

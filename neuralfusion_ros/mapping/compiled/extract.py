@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from neuralfusion_ros.mapping.block_grid import BLOCK_VOXELS, BlockGrid
+from neuralfusion_ros.mapping.compiled.buffers import Buffers
 from neuralfusion_ros.mapping.compiled.evidence import LOG1P_THIRD, evidence_features
 from neuralfusion_ros.mapping.compiled.half import to_float
 from neuralfusion_ros.mapping.compiled.jit import kernel
@@ -27,9 +28,12 @@ from neuralfusion_ros.mapping.voxel_state import MEAN, WEIGHT
 _AHEAD = 16  # rays whose voxels are loaded while others are looked at
 
 
-def network_inputs(grid: BlockGrid, rays: RayImage, world: WorldRays) -> torch.Tensor:
-    """(h, w, RAY_FEATURES + S * SAMPLE_FEATURES): of every ray its own features and those of its samples."""
-    inputs = np.zeros((len(world.depth_m), RAY_FEATURES + SAMPLES * SAMPLE_FEATURES), np.float32)
+def network_inputs(grid: BlockGrid, rays: RayImage, world: WorldRays, buffers: Buffers) -> torch.Tensor:
+    """(h, w, RAY_FEATURES + S * SAMPLE_FEATURES): of every ray its own features and those of its samples.
+
+    The next call with the same buffers overwrites what this one returns.
+    """
+    inputs = buffers.array("inputs", len(world.depth_m), RAY_FEATURES + SAMPLES * SAMPLE_FEATURES)
     halves = grid.values.numpy().view(np.uint16)
     ray_features = rays.features.flatten(end_dim=1).numpy()
     table = table_of(grid.index)
@@ -50,7 +54,7 @@ def _network_inputs(
     log1p_third: Floats,
     inputs: Floats,
 ) -> None:
-    """values: (n_blocks, 512, C) halves. inputs: zeros, written for rays with a measurement."""
+    """values: (n_blocks, 512, C) halves. inputs: (n, F) to write to."""
     where = np.empty((_AHEAD, SAMPLES), np.int64)
     for first in range(0, len(rays.depth_m), _AHEAD):
         end = min(first + _AHEAD, len(rays.depth_m))
@@ -58,6 +62,7 @@ def _network_inputs(
             if rays.depth_m[ray] > 0:
                 _find_voxels(values, table, rays, ray, where[ray - first])
         for ray in range(first, end):
+            inputs[ray] = np.float32(0)
             if rays.depth_m[ray] > 0:
                 for feature in range(RAY_FEATURES):
                     inputs[ray, feature] = ray_features[ray, feature]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from neuralfusion_ros.mapping.compiled.buffers import Buffers
 from neuralfusion_ros.mapping.compiled.jit import kernel
 from neuralfusion_ros.mapping.compiled.layers import add_hidden, add_rows, begin, grouped, inputs_filled, sigmoid
 from neuralfusion_ros.mapping.compiled.threads import in_threads
@@ -44,11 +45,15 @@ class _Mix(NamedTuple):
 
 
 class CompiledFusion:
-    """The same function as the network whose weights it has when it is made, without gradients."""
+    """The same function as the network whose weights it has when it is made, without gradients.
+
+    For one thread: the next call overwrites what the last one returned.
+    """
 
     @torch.no_grad()
     def __init__(self, network: FusionNetwork) -> None:
         self._latent_channels = network.latent_channels
+        self._buffers = Buffers()
         self._groups = -(-network.enter.out_features // OUTPUTS)
         weight = inputs_filled(network.leave.weight, network.leave.in_features)
         codes = network.sample_codes.flatten()
@@ -61,13 +66,14 @@ class CompiledFusion:
         """(h, w, RAY_FEATURES + S * SAMPLE_FEATURES) to the updates of h x w rays."""
         h, w = inputs.shape[:2]
         features = inputs.numpy()
-        hidden, mixed = (np.empty((h, self._groups, w, OUTPUTS), np.float32) for _ in range(2))
+        array = self._buffers.array
+        hidden, mixed = (array(name, h, self._groups, w, OUTPUTS) for name in ("hidden", "mixed"))
         in_threads(lambda rows: _enter_rows(features[rows], self._enter, hidden[rows]), h, _ROWS)
         for mix in self._mix:
             in_threads(lambda rows: _mix_rows(hidden, mix, rows.start, rows.stop, mixed), h, _ROWS)  # noqa: B023
             hidden, mixed = mixed, hidden
-        correction, confidence = np.empty((h, w), np.float32), np.empty((h, w, SAMPLES), np.float32)
-        vectors = np.empty((h, w, SAMPLES * self._latent_channels), np.float32)
+        correction, confidence = array("correction", h, w), array("confidence", h, w, SAMPLES)
+        vectors = array("vectors", h, w, SAMPLES * self._latent_channels)
 
         def leave(rows: slice) -> None:
             _head_rows(hidden[rows], self._head, correction[rows], confidence[rows])

@@ -7,6 +7,7 @@ import torch
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.camera import PinholeCamera
+from neuralfusion_ros.mapping.compiled.buffers import Buffers
 from neuralfusion_ros.mapping.compiled.extract import network_inputs
 from neuralfusion_ros.mapping.compiled.fuse import CompiledFusion
 from neuralfusion_ros.mapping.compiled.integrate import integrate_frame
@@ -20,18 +21,21 @@ from neuralfusion_ros.mapping.settings import MapSettings
 
 
 class CompiledSteps(FusionSteps):
-    """The same results as FusionSteps up to rounding, for a map in half precision. Without gradients."""
+    """The same results as FusionSteps up to rounding, for a map in half precision. Without gradients.
+
+    What `extract` and `fuse` return is valid until the next frame.
+    """
 
     def __init__(self, grid: BlockGrid, network: FusionNetwork, settings: MapSettings) -> None:
         super().__init__(grid, network, settings)
-        self._fusion = CompiledFusion(network)
+        self._fusion, self._buffers = CompiledFusion(network), Buffers()
         self._newest: tuple[RayImage, torch.Tensor, WorldRays] | None = None
 
     def make_rays(self, depth_m: torch.Tensor, camera: PinholeCamera) -> RayImage:
         return make_rays(depth_m, camera, self.settings)
 
     def extract(self, rays: RayImage, T_world_camera: torch.Tensor) -> torch.Tensor:
-        return network_inputs(self.grid, rays, self._world_rays(rays, T_world_camera))
+        return network_inputs(self.grid, rays, self._world_rays(rays, T_world_camera), self._buffers)
 
     def fuse(self, inputs: torch.Tensor) -> RayUpdates:
         return self._fusion(inputs)

@@ -6,6 +6,7 @@ import torch
 
 from neuralfusion_ros.mapping.block_grid import BlockGrid
 from neuralfusion_ros.mapping.camera import PinholeCamera
+from neuralfusion_ros.mapping.compiled.buffers import Buffers
 from neuralfusion_ros.mapping.compiled.extract import network_inputs
 from neuralfusion_ros.mapping.compiled.world_rays import world_rays
 from neuralfusion_ros.mapping.extract import SAMPLES, extract
@@ -20,7 +21,10 @@ TOLERANCE = 2e-5
 
 
 def compiled_inputs(grid: BlockGrid, rays: RayImage, T: torch.Tensor) -> torch.Tensor:
-    return network_inputs(grid, rays, world_rays(rays, T, grid.voxel_size_m))
+    buffers = Buffers()
+    inputs = RAY_FEATURES + SAMPLES * SAMPLE_FEATURES
+    buffers.array("inputs", rays.depth_m.numel() + 7, inputs)[:] = float("nan")  # what an earlier frame has left there
+    return network_inputs(grid, rays, world_rays(rays, T, grid.voxel_size_m), buffers)
 
 
 def of_samples(inputs: torch.Tensor) -> torch.Tensor:
