@@ -125,7 +125,7 @@ def _facts(measured: Measured) -> str:
         "## Limits and memory\n\n"
         f"- copy {limits.copy_bytes_per_s / 1e9:.1f} GB/s, matrix product {limits.flops / 1e9:.0f} GFLOP/s\n"
         f"- least time of a frame {measured.least_ms:.2f} ms: {100 * _share(measured):.0f} % of the time taken\n"
-        f"- {measured.bytes_per_voxel:.1f} bytes per allocated voxel, table and spare room included\n"
+        f"- {measured.bytes_per_voxel:.1f} bytes per allocated voxel, table included\n"
         f"- {measured.megabytes_per_100_m2:.0f} MB per 100 m² of surface\n"
         f"- largest memory of the process {measured.peak_rss_bytes / 1e6:.0f} MB, Open3D's map included\n"
     )
