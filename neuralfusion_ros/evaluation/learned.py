@@ -9,6 +9,7 @@ from neuralfusion_ros.datasets.recording import Frame
 from neuralfusion_ros.evaluation.method import BoolArray, FloatArray, FusedMap, Triangles
 from neuralfusion_ros.mapping.camera import PinholeCamera
 from neuralfusion_ros.mapping.mapper import Mapper
+from neuralfusion_ros.mapping.surface_map import SurfaceMap
 
 
 class LearnedFusion:
@@ -35,4 +36,11 @@ class LearnedFusion:
     def mesh(self) -> Triangles:
         """The mesh of the whole map."""
         mesh = self._mapper.mesh()
+        return Triangles(mesh.vertices, mesh.triangles)
+
+    def finer_mesh(self, subdivision: int) -> Triangles:
+        """The mesh with that many vertices for each voxel's edge, as `fuse --mesh-resolution` makes it."""
+        surface = SurfaceMap(self._mapper.grid, self._mapper.model.translator, subdivision)
+        surface.mark_changed(self._mapper.grid.keys)
+        mesh = surface.mesh()
         return Triangles(mesh.vertices, mesh.triangles)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from neuralfusion_ros.evaluation.experiment import Experiment
 from neuralfusion_ros.evaluation.experiments.ablation import Ablation
 from neuralfusion_ros.evaluation.experiments.families import FamilyComparison
+from neuralfusion_ros.evaluation.experiments.fine_mesh import FineMesh
 from neuralfusion_ros.evaluation.experiments.frames import FrameCounts
 from neuralfusion_ros.evaluation.experiments.holdout import Holdout
 from neuralfusion_ros.evaluation.experiments.latent import LatentPictures
@@ -29,6 +30,7 @@ EXPERIMENTS: tuple[type[Experiment], ...] = (
     FrameOrders,
     ThinThings,
     SizeComparison,
+    FineMesh,
     LatentPictures,
     SideBySide,
     ObjectProtocol,

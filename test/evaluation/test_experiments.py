@@ -123,6 +123,20 @@ def test_thin_things_by_kind_and_thickness(evaluate):
     assert "| upright rod, 100 mm |" in page
 
 
+def test_finer_meshes_of_the_same_maps(evaluate):
+    page, numbers, _ = evaluate("fine_mesh", *ROOM, "--thickness-mm", "20,100", "--levels", "clean")
+    coarse, fine = numbers["rooms"]
+    assert (coarse["subdivision"], fine["subdivision"]) == (1, 2)
+    assert 3 < fine["triangles"] / coarse["triangles"] < 7
+    assert fine["f5cm"] > 0.5
+    assert f"| procedural_0_small, clean, seed 0 | 2 | {fine['triangles']:,} |" in page.replace("*", "")
+    things = {(case["kind"], case["thickness_mm"], case["subdivision"]): case["things"] for case in numbers["things"]}
+    assert set(things) == {
+        (k, mm, n) for k in ("upright rod", "slanted rod", "plate") for mm in (20, 100) for n in (1, 2)
+    }
+    assert things["plate", 100, 1] != things["plate", 100, 2]
+
+
 def test_sizes_of_voxels_and_images(evaluate):
     words = ("--voxel-sizes", "0.06,0.12", "--image-sizes", "80x60,160x90", "--methods", "learned", "--level", "clean")
     _, numbers, pictures = evaluate("sizes", *ROOM, *words)
@@ -214,7 +228,7 @@ def test_models_with_mean_and_spread(evaluate, model_files):
 def test_every_experiment_has_a_name_of_its_own():
     listed = [experiment.name for experiment in EXPERIMENTS]
     assert len(set(listed)) == len(listed)
-    others = {"holdout", "orders", "thin", "latent", "models", "ablation", "side_by_side"}
+    others = {"holdout", "orders", "thin", "fine_mesh", "latent", "models", "ablation", "side_by_side"}
     assert set(listed) == SCORED | others
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import ClassVar, NamedTuple
 
@@ -13,30 +13,28 @@ from matplotlib.figure import Figure
 
 from neuralfusion_ros.evaluation.bench import Bench
 from neuralfusion_ros.evaluation.experiment import Inputs, Page, figure_link, numbers_within, one_of, setting
-from neuralfusion_ros.evaluation.ground_truth import seen_surface
 from neuralfusion_ros.evaluation.learned import LearnedFusion
-from neuralfusion_ros.evaluation.places import Place, plain_camera, rendered
 from neuralfusion_ros.evaluation.plots import LEARNED_COLOUR, OTHER_COLOUR, TSDF_COLOUR
-from neuralfusion_ros.evaluation.rooms import clean_views, noisy_frames
+from neuralfusion_ros.evaluation.rooms import noisy_frames
 from neuralfusion_ros.evaluation.score_columns import BASELINES_TEXT, NOISE_TEXT
-from neuralfusion_ros.evaluation.surfaces import sample_surface
 from neuralfusion_ros.evaluation.tables import markdown_table
-from neuralfusion_ros.evaluation.thin_scene import ThinItem, camera_circle, thin_items, thin_scene
-from neuralfusion_ros.evaluation.thin_scores import ThinScores, thin_scores
+from neuralfusion_ros.evaluation.thin_place import ThinPlace, thin_place
+from neuralfusion_ros.evaluation.thin_scores import ThinScores
 from neuralfusion_ros.training.sensor_families import LEVELS
 
-_TEXT = """Rods and plates of known thickness hang in a circle in an empty room; the camera goes around them once, 0.85
-m outside the circle, at noise {level}. The seed gives their places and the noise. Rods are 0.8 m long, plates 0.3 m x
-0.3 m.
+THINGS_TEXT = """Rods and plates of known thickness hang in a circle in an empty room; the camera goes around them
+once, 0.85 m outside the circle, at noise {level}. The seed gives their places and the noise. Rods are 0.8 m long,
+plates 0.3 m x 0.3 m.
 
 - recovered: share of points on the thing's true surface, uniform over its area and seen by the clean frames, that have
   mesh within 1 cm. A map can reach 1 also with a blob around the thing; so it is read together with the next.
 - false nearby: share of the mesh's area within 5 cm of the thing that is more than 1 cm away from any true surface.
-- F: harmonic mean of recovered and 1 - false nearby. "best TSDF" is the variant with the highest mean F of that kind
-  and thickness, and its other two numbers. Means are over the seeds.
+- F: harmonic mean of recovered and 1 - false nearby.
 """
-_DEFAULT_FRAMES = 100
-_POINTS = 4000
+_TEXT = """- "best TSDF" is the variant with the highest mean F of that kind and thickness, and its other two
+  numbers. Means are over the seeds.
+"""
+DEFAULT_FRAMES = 100
 
 
 class ThinCase(NamedTuple):
@@ -65,12 +63,10 @@ class ThinThings:
     def run(self, bench: Bench) -> Page:
         """Measures one scene per seed."""
         results: Results = {}
-        frames = bench.frames or _DEFAULT_FRAMES
+        frames = bench.frames or DEFAULT_FRAMES
         for seed in bench.seeds:
-            items = thin_items([thickness / 1000 for thickness in self.thickness_mm], seed)
-            poses = list(enumerate(camera_circle(frames)))
-            place = rendered(f"thin_{seed}", thin_scene(items), poses, plain_camera(bench.image_size))
-            self._score(bench, place, items, seed, results)
+            thin = thin_place(self.thickness_mm, seed, frames, bench.image_size, bench.settings.max_depth_m)
+            self._score(bench, thin, seed, results)
         conditions = {
             "image size": f"{bench.image_size[0]}x{bench.image_size[1]}",
             "frames": frames,
@@ -78,19 +74,16 @@ class ThinThings:
         }
         return Page(
             "Thin things",
-            f"{_TEXT.format(level=self.level[0])}\n{NOISE_TEXT}{BASELINES_TEXT}",
+            f"{THINGS_TEXT.format(level=self.level[0])}{_TEXT}\n{NOISE_TEXT}{BASELINES_TEXT}",
             f"{figure_link(self.name, '', 'Recovered share over thickness')}\n{thin_table(results)}",
             [{**case._asdict(), "things": [asdict(score) for score in scores]} for case, scores in results.items()],
             conditions,
             {"": thin_figure(results)},
         )
 
-    def _score(self, bench: Bench, place: Place, items: Sequence[ThinItem], seed: int, results: Results) -> None:
+    def _score(self, bench: Bench, thin: ThinPlace, seed: int, results: Results) -> None:
         """Adds the scores of every thing of one scene in every map."""
-        things = [item.mesh() for item in items]
-        views = clean_views(place, bench.settings.max_depth_m)
-        points = [sample_surface(thing, _POINTS, seed) for thing in things]
-        seen = [some[seen_surface(some, views)] for some in points]
+        place = thin.place
         frames = noisy_frames(place, LEVELS[self.level[0]], seed)
         methods = bench.fusions(place.mesh)
         with bench.progress(place.name, len(methods) * len(frames)) as advance:
@@ -99,12 +92,9 @@ class ThinThings:
                     method.integrate(frame, place.camera)
                     advance(note=method.name)
                 for found in method.maps():
-                    mesh = found.mesh()
-                    for item, thing, some in zip(items, things, seen, strict=True):
-                        if not len(some):
-                            continue  # no frame saw it: no map could have it
+                    for item, scores in thin.scores(found.mesh()):
                         case = ThinCase(item.kind, 1000 * item.thickness_m, found.name)
-                        results.setdefault(case, []).append(thin_scores(mesh, thing, some, place.mesh))
+                        results.setdefault(case, []).append(scores)
 
 
 def means(results: Results, kind: str, thickness_mm: float) -> dict[str, tuple[float, float, float]]:
