@@ -67,7 +67,10 @@ def sweep_panel(panel: Axes, results: Results, column: Column[MapScores]) -> Non
     _band(panel, filtered, FILTERED_COLOUR, "^:", "best TSDF + 3-D filter")
     _band(panel, best, TSDF_COLOUR, "s--", "best TSDF of each score")
     _band(panel, [learned_values(results, step, column) for step in labels], LEARNED_COLOUR, "o-", "learned")
-    panel.set_xticks(at, labels, rotation=0 if max(map(len, labels)) < 10 else 20)
+    if max(map(len, labels)) < 10:
+        panel.set_xticks(at, labels)
+    else:
+        panel.set_xticks(at, labels, rotation=40, ha="right", fontsize=7)
     panel.set_xlim(-0.3, len(labels) - 0.7)
     panel.grid(alpha=0.3)
     _frame_the_lines(panel, best, [learned_values(results, step, column) for step in labels])
